@@ -1,1 +1,3 @@
+//! The `rowmill` command.
+
 fn main() {}

@@ -1,0 +1,20 @@
+//! What flows: messages in, changes in the middle, writes out.
+//!
+//! - Enters: nothing; these are the shapes every other room speaks in.
+//! - Leaves: [`Message`] (from a source), [`Change`] (from decoding), [`Write`] (to a sink), and what they are made of.
+//! - Keeps true: rows and documents stay the JSON text they came as; a version is compared only within one key.
+//! - Never: I/O, async, a number parsed into a float.
+
+mod change;
+mod json;
+mod key;
+mod message;
+mod version;
+mod write;
+
+pub use change::{Change, Moved, Operation};
+pub use json::JsonText;
+pub use key::Key;
+pub use message::{Lane, Message, Origin};
+pub use version::{DocumentVersion, Version};
+pub use write::{Action, Write};

@@ -1,0 +1,78 @@
+//! Every bound and time-out that is not a setting, each with its reason.
+
+use std::time::Duration;
+
+/// Elasticsearch and OpenSearch refuse a whole bulk request for one longer id.
+pub const DOCUMENT_ID_BYTES_MAX: usize = 512;
+
+/// A Kafka message above this is not worth a place in a batch (Elasticsearch's own `http.max_content_length` is 100 MiB).
+pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
+
+/// Changes in one guest call: throughput is flat above 100, and a failing call is cheap to take apart below 1,000.
+pub const GUEST_BATCH_CHANGES_MAX: usize = 1_000;
+
+/// JSON text in one guest call: it is copied into the guest's memory (64 MiB by default), beside what the guest makes of it.
+pub const GUEST_BATCH_BYTES_MAX: usize = 4 << 20;
+
+/// Outputs a guest may give for one call.
+pub const GUEST_OUTPUTS_MAX: usize = 100_000;
+
+/// Log lines of one guest call that are passed on; the rest is counted.
+pub const GUEST_LOG_LINES_MAX: u32 = 100;
+
+/// Bytes of one guest log line.
+pub const GUEST_LOG_LINE_BYTES_MAX: usize = 1_024;
+
+/// Names of counters and gauges a guest may make: each is a time series.
+pub const GUEST_METRIC_NAMES_MAX: usize = 100;
+
+/// Last bytes of a guest's stderr kept for the reason of a trap (a panic's message stands there).
+pub const GUEST_STDERR_BYTES_MAX: usize = 4_096;
+
+/// How often the epoch of the WASM engine moves on: the grain of a guest's deadline.
+pub const EPOCH_TICK: Duration = Duration::from_millis(10);
+
+/// Largest module accepted.
+pub const MODULE_BYTES_MAX: usize = 256 << 20;
+
+/// Raw messages waiting between a source and its pipeline. One batch being filled while another is worked on.
+pub const SOURCE_QUEUE_MESSAGES_MAX: usize = 10_000;
+
+/// Bytes of the same queue.
+pub const SOURCE_QUEUE_BYTES_MAX: usize = 32 << 20;
+
+/// Bulk requests of one pipeline in flight.
+pub const SINK_REQUESTS_IN_FLIGHT_MAX: usize = 4;
+
+/// Batches that have been worked out but are not yet committed (their effects are held in memory).
+pub const BATCHES_IN_FLIGHT_MAX: usize = 4;
+
+/// First and longest wait between two tries of what is down.
+pub const RETRY_DELAY_FIRST: Duration = Duration::from_millis(100);
+/// See [`RETRY_DELAY_FIRST`].
+pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(30);
+
+/// One HTTP request to a search server: a bulk of 5 MiB takes seconds on a busy one.
+pub const SINK_REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often committed state is made durable (fsync) and the source told: losing the last second of state only means
+/// reading that second again.
+pub const SETTLE_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Dead letters kept for one pipeline; the oldest go first.
+pub const DEAD_LETTERS_MAX: u64 = 10_000;
+
+/// Bytes of key and of value kept in a dead letter.
+pub const DEAD_LETTER_BYTES_MAX: usize = 64 << 10;
+
+/// Keys deleted in one step of a truncate.
+pub const TRUNCATE_STEP_KEYS_MAX: usize = 1_000;
+
+/// A request body of the admin API that is not a module.
+pub const HTTP_BODY_BYTES_MAX: usize = 1 << 20;
+
+/// Documents of one page of the search API.
+pub const SEARCH_LIMIT_MAX: usize = 1_000;
+
+/// How deep a page of the search API may lie (Elasticsearch's `max_result_window`).
+pub const SEARCH_WINDOW_MAX: usize = 10_000;

@@ -1,0 +1,380 @@
+//! Reading one table of the configuration, with every problem noted at its line and none of them final.
+//!
+//! A room's `settings.rs` asks a [`Section`] for its keys by name; what nobody asked for is an unknown key, reported with
+//! the nearest name that is known. So a connector's settings live with the connector, and the configuration room only
+//! joins them. Reading never fails: the caller gets defaults, and the problems say whether the result may be used.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml_edit::{Item, TableLike, Value};
+
+/// How an environment variable is looked up; a test supplies its own.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// One mistake in the configuration: where, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Problem {
+    /// Line in the file, from 1.
+    pub line: usize,
+    /// One sentence with the remedy.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}: {}", self.line, self.message)
+    }
+}
+
+/// A text that must not be shown: passwords, keys, tokens.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps a text that must not be shown.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for the one place that needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// What all sections of one file share.
+pub struct Source<'a> {
+    text: &'a str,
+    dir: PathBuf,
+    environment: Environment<'a>,
+    problems: RefCell<BTreeSet<Problem>>,
+    known: RefCell<BTreeSet<String>>,
+}
+
+impl<'a> Source<'a> {
+    /// `dir` is what relative paths in the file are relative to.
+    pub fn new(text: &'a str, dir: impl Into<PathBuf>, environment: Environment<'a>) -> Self {
+        Self { text, dir: dir.into(), environment, problems: RefCell::default(), known: RefCell::default() }
+    }
+
+    /// Notes a problem at a place of the file.
+    pub fn problem(&self, span: Option<Range<usize>>, message: impl Into<String>) {
+        let start = span.map_or(0, |span| span.start).min(self.text.len());
+        let line = 1 + self.text.as_bytes().iter().take(start).filter(|byte| **byte == b'\n').count();
+        self.problems.borrow_mut().insert(Problem { line, message: message.into() });
+    }
+
+    /// Every problem so far, in the order of lines.
+    pub fn problems(&self) -> Vec<Problem> {
+        self.problems.borrow().iter().cloned().collect()
+    }
+
+    /// Every key that was asked for (`state.dir`), for the test that holds the README against the code.
+    pub fn known_keys(&self) -> Vec<String> {
+        self.known.borrow().iter().cloned().collect()
+    }
+}
+
+/// One table being read. When it is dropped, keys that nobody asked for become problems.
+pub struct Section<'a> {
+    source: &'a Source<'a>,
+    path: String,
+    table: Option<&'a dyn TableLike>,
+    span: Option<Range<usize>>,
+    asked: RefCell<Vec<String>>,
+}
+
+impl<'a> Section<'a> {
+    /// The whole file.
+    pub fn root(source: &'a Source<'a>, table: &'a dyn TableLike) -> Self {
+        Self { source, path: String::new(), table: Some(table), span: None, asked: RefCell::default() }
+    }
+
+    /// The table's path (`pipelines.products.batch`); empty for the whole file.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Whether the table stands in the file.
+    pub fn is_present(&self) -> bool {
+        self.table.is_some()
+    }
+
+    /// The names that stand in this table, all of them accepted: for tables whose keys the user chooses.
+    pub fn names(&self) -> Vec<String> {
+        let names: Vec<String> = self.table.into_iter().flat_map(|t| t.iter()).map(|(name, _)| name.to_owned()).collect();
+        self.asked.borrow_mut().extend(names.iter().cloned());
+        names
+    }
+
+    /// Which of `known` stand here. Used to choose a kind of source or sink by its table's name.
+    pub fn present<'k>(&self, known: &[&'k str]) -> Vec<&'k str> {
+        known.iter().copied().filter(|key| self.item(key).is_some()).collect()
+    }
+
+    /// The table `key`; absent tables read as empty ones, so that defaults have one home.
+    pub fn section(&self, key: &str) -> Section<'a> {
+        let item = self.item(key);
+        let table = item.and_then(Item::as_table_like);
+        if let (Some(item), None) = (item, table) {
+            self.source.problem(item.span(), format!("{} is a table: write [{}]", self.named(key), self.named(key)));
+        }
+        let span = self.key_span(key).or_else(|| item.and_then(Item::span)).or_else(|| self.span.clone());
+        Section { source: self.source, path: self.named(key), table, span, asked: RefCell::default() }
+    }
+
+    /// A text.
+    pub fn string(&self, key: &str) -> Option<String> {
+        let (item, text) = self.text(key)?;
+        match resolve(self.source, &text) {
+            Ok(text) => Some(text),
+            Err(problem) => {
+                self.source.problem(item.span(), format!("{}: {problem}", self.named(key)));
+                None
+            }
+        }
+    }
+
+    /// A text that must be there.
+    pub fn required_string(&self, key: &str) -> String {
+        if self.item(key).is_none() {
+            self.missing(key);
+        }
+        self.string(key).unwrap_or_default()
+    }
+
+    /// A text that must not be shown, and may only stand as a reference to where it is kept.
+    pub fn secret(&self, key: &str) -> Option<Secret> {
+        let (item, text) = self.text(key)?;
+        if !text.starts_with("env:") && !text.starts_with("file:") {
+            let key = self.named(key);
+            self.source.problem(item.span(), format!("{key} is a secret: write \"env:NAME\" or \"file:PATH\" instead of the secret itself"));
+            return None;
+        }
+        self.string(key).map(Secret)
+    }
+
+    /// A list of texts; a single text counts as a list of one.
+    pub fn strings(&self, key: &str) -> Option<Vec<String>> {
+        let item = self.item(key)?;
+        if item.is_str() {
+            return self.string(key).map(|text| vec![text]);
+        }
+        let texts: Option<Vec<String>> =
+            item.as_array().and_then(|array| array.iter().map(|value| value.as_str().map(str::to_owned)).collect());
+        let Some(texts) = texts else {
+            self.wrong(key, item, "a list of texts, such as [\"a\", \"b\"]");
+            return None;
+        };
+        let mut resolved = Vec::new();
+        for text in texts {
+            match resolve(self.source, &text) {
+                Ok(text) => resolved.push(text),
+                Err(problem) => self.source.problem(item.span(), format!("{}: {problem}", self.named(key))),
+            }
+        }
+        Some(resolved)
+    }
+
+    /// `true` or `false`.
+    pub fn boolean(&self, key: &str, default: bool) -> bool {
+        let Some(item) = self.item(key) else { return default };
+        item.as_bool().unwrap_or_else(|| {
+            self.wrong(key, item, "true or false");
+            default
+        })
+    }
+
+    /// A whole number within `range`.
+    pub fn integer(&self, key: &str, default: u64, range: Range<u64>) -> u64 {
+        let Some(item) = self.item(key) else { return default };
+        match item.as_integer().and_then(|number| u64::try_from(number).ok()).filter(|number| range.contains(number)) {
+            Some(number) => number,
+            None => {
+                self.wrong(key, item, &format!("a whole number from {} to {}", range.start, range.end - 1));
+                default
+            }
+        }
+    }
+
+    /// A duration as people write it: `"250ms"`, `"30s"`, `"7days"`.
+    pub fn duration(&self, key: &str, default: Duration) -> Duration {
+        self.parsed(key, "a duration, such as \"250ms\", \"30s\" or \"7d\"", |text| humantime::parse_duration(text).ok()).unwrap_or(default)
+    }
+
+    /// A size as people write it: `"8MiB"`, in bytes.
+    pub fn size(&self, key: &str, default: u64) -> u64 {
+        let parse = |text: &str| text.parse::<bytesize::ByteSize>().ok().map(|size| size.as_u64());
+        self.parsed(key, "a size, such as \"512KiB\" or \"8MiB\"", parse).unwrap_or(default)
+    }
+
+    /// One of a few words.
+    pub fn choice<T: Copy>(&self, key: &str, default: T, choices: &[(&str, T)]) -> T {
+        let words: Vec<String> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+        let expected = format!("one of {}", words.join(", "));
+        self.parsed(key, &expected, |text| choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice)).unwrap_or(default)
+    }
+
+    /// A path; a relative one is relative to the configuration file.
+    pub fn path_to(&self, key: &str) -> Option<PathBuf> {
+        self.string(key).map(|text| self.source.dir.join(text))
+    }
+
+    /// The contents of a file that is named as `file:PATH` or `PATH`.
+    pub fn contents(&self, key: &str) -> Option<String> {
+        let (item, text) = self.text(key)?;
+        let reference = if text.starts_with("file:") || text.starts_with("env:") { text } else { format!("file:{text}") };
+        resolve(self.source, &reference)
+            .map_err(|problem| self.source.problem(item.span(), format!("{}: {problem}", self.named(key))))
+            .ok()
+    }
+
+    /// A table of texts with names the user chooses; numbers and booleans are taken as text.
+    pub fn string_map(&self, key: &str) -> Vec<(String, String)> {
+        let section = self.section(key);
+        let mut map = Vec::new();
+        for name in section.names() {
+            match section.table.and_then(|table| table.get(&name)).and_then(Item::as_value) {
+                Some(Value::String(_)) => map.extend(section.string(&name).map(|text| (name, text))),
+                Some(Value::Integer(number)) => map.push((name, number.value().to_string())),
+                Some(Value::Boolean(truth)) => map.push((name, truth.value().to_string())),
+                _ => self.source.problem(section.span.clone(), format!("{} is a text", section.named(&name))),
+            }
+        }
+        map
+    }
+
+    /// Anything, as JSON; `env:` and `file:` are resolved in every string of it.
+    pub fn json(&self, key: &str) -> Option<serde_json::Value> {
+        let item = self.item(key)?;
+        let value = item_json(self.source, item);
+        if value.is_none() {
+            self.wrong(key, item, "a value that JSON knows (no dates), with references that can be read");
+        }
+        value
+    }
+
+    /// Notes a problem of this key.
+    pub fn problem(&self, key: &str, message: impl fmt::Display) {
+        let span = self.key_span(key).or_else(|| self.span.clone());
+        self.source.problem(span, format!("{} {message}", self.named(key)));
+    }
+
+    /// Notes that this key must be there.
+    pub fn missing(&self, key: &str) {
+        self.problem(key, "is missing: it has no default");
+    }
+
+    fn parsed<T>(&self, key: &str, expected: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let item = self.item(key)?;
+        let parsed = match item.as_str() {
+            Some(_) => self.string(key).and_then(|text| parse(&text)),
+            None => None,
+        };
+        if parsed.is_none() {
+            self.wrong(key, item, expected);
+        }
+        parsed
+    }
+
+    fn text(&self, key: &str) -> Option<(&'a Item, String)> {
+        let item = self.item(key)?;
+        match item.as_str() {
+            Some(text) => Some((item, text.to_owned())),
+            None => {
+                self.wrong(key, item, "a text");
+                None
+            }
+        }
+    }
+
+    fn wrong(&self, key: &str, item: &Item, expected: &str) {
+        self.source.problem(item.span(), format!("{} must be {expected}", self.named(key)));
+    }
+
+    fn item(&self, key: &str) -> Option<&'a Item> {
+        self.asked.borrow_mut().push(key.to_owned());
+        self.source.known.borrow_mut().insert(self.named(key));
+        self.table.and_then(|table| table.get(key)).filter(|item| !item.is_none())
+    }
+
+    fn key_span(&self, key: &str) -> Option<Range<usize>> {
+        self.table.and_then(|table| table.get_key_value(key)).and_then(|(key, _)| key.span())
+    }
+
+    fn named(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
+    }
+}
+
+impl Drop for Section<'_> {
+    fn drop(&mut self) {
+        let Some(table) = self.table else { return };
+        let asked = self.asked.borrow();
+        for (name, _) in table.iter().filter(|(name, _)| !asked.iter().any(|key| key == name)) {
+            let nearest = nearest(name, asked.iter().map(String::as_str));
+            let remedy = nearest.map_or_else(|| "remove it".to_owned(), |known| format!("did you mean `{known}`?"));
+            self.source.problem(self.key_span(name), format!("{} is not a known key: {remedy}", self.named(name)));
+        }
+    }
+}
+
+/// The known name most like `name`, if any is like it.
+pub fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&'k str> {
+    known
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|left, right| left.0.total_cmp(&right.0))
+        .map(|(_, candidate)| candidate)
+}
+
+/// `env:NAME` and `file:PATH` stand for what they name, without a last line break; everything else for itself.
+fn resolve(source: &Source<'_>, text: &str) -> Result<String, String> {
+    if let Some(name) = text.strip_prefix("env:") {
+        return (source.environment)(name).ok_or_else(|| format!("the environment variable {name} is not set: set it before starting"));
+    }
+    let Some(path) = text.strip_prefix("file:") else { return Ok(text.to_owned()) };
+    let path = source.dir.join(Path::new(path));
+    let contents = std::fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    Ok(contents.strip_suffix('\n').unwrap_or(&contents).to_owned())
+}
+
+fn item_json(source: &Source<'_>, item: &Item) -> Option<serde_json::Value> {
+    match item {
+        Item::Value(value) => value_json(source, value),
+        Item::Table(table) => table_json(source, table),
+        Item::ArrayOfTables(tables) => {
+            tables.iter().map(|table| table_json(source, table)).collect::<Option<Vec<_>>>().map(Into::into)
+        }
+        Item::None => None,
+    }
+}
+
+fn table_json(source: &Source<'_>, table: &dyn TableLike) -> Option<serde_json::Value> {
+    let fields: Option<serde_json::Map<_, _>> =
+        table.iter().map(|(name, item)| Some((name.to_owned(), item_json(source, item)?))).collect();
+    fields.map(Into::into)
+}
+
+fn value_json(source: &Source<'_>, value: &Value) -> Option<serde_json::Value> {
+    match value {
+        Value::String(text) => resolve(source, text.value()).ok().map(Into::into),
+        Value::Integer(number) => Some((*number.value()).into()),
+        Value::Float(number) => serde_json::Number::from_f64(*number.value()).map(Into::into),
+        Value::Boolean(truth) => Some((*truth.value()).into()),
+        Value::Datetime(_) => None,
+        Value::Array(array) => array.iter().map(|value| value_json(source, value)).collect::<Option<Vec<_>>>().map(Into::into),
+        Value::InlineTable(table) => table_json(source, table),
+    }
+}

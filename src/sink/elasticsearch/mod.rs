@@ -1,0 +1,3 @@
+//! The elasticsearch sink.
+
+pub mod settings;

@@ -1,0 +1,3 @@
+//! The embedded sink.
+
+pub mod settings;

@@ -1,0 +1,54 @@
+use crate::settings::Section;
+
+/// How messages of one pipeline are read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DecodeSettings {
+    /// What a value is.
+    pub format: Format,
+    /// Where a change's version stands.
+    pub version: VersionFrom,
+}
+
+/// What a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Debezium's envelope or its unwrapped form, with or without schema: detected.
+    Debezium,
+    /// Plain rows; the key is the message's key.
+    Json,
+}
+
+/// Where a change's version stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum VersionFrom {
+    /// What suits the source.
+    Auto,
+    /// Postgres' LSN alone.
+    Lsn,
+    /// The Kafka offset.
+    Offset,
+    /// A field of the row or of the envelope.
+    Field(String),
+    /// A header.
+    Header(String),
+}
+
+/// Reads `[pipelines.….source.decode]`.
+pub fn read(section: &Section<'_>) -> DecodeSettings {
+    let format = section.choice("format", Format::Debezium, &[("debezium", Format::Debezium), ("json", Format::Json)]);
+    let text = section.string("version").unwrap_or_else(|| "auto".to_owned());
+    let version = match text.split_once(':') {
+        Some(("field", name)) if !name.is_empty() => VersionFrom::Field(name.to_owned()),
+        Some(("header", name)) if !name.is_empty() => VersionFrom::Header(name.to_owned()),
+        _ => match text.as_str() {
+            "auto" => VersionFrom::Auto,
+            "lsn" => VersionFrom::Lsn,
+            "offset" => VersionFrom::Offset,
+            _ => {
+                section.problem("version", "must be one of \"auto\", \"lsn\", \"offset\", \"field:NAME\", \"header:NAME\"");
+                VersionFrom::Auto
+            }
+        },
+    };
+    DecodeSettings { format, version }
+}

@@ -1,0 +1,3 @@
+//! The file source.
+
+pub mod settings;

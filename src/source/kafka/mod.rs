@@ -1,0 +1,3 @@
+//! The kafka source.
+
+pub mod settings;

@@ -1,0 +1,34 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::settings::Section;
+
+/// The user's module and what it is given.
+#[derive(Clone, Debug)]
+pub struct TransformSettings {
+    /// The component's file.
+    pub module: PathBuf,
+    /// Reaches `init` as JSON text, and `wasi:config` by field.
+    pub config: serde_json::Value,
+    /// How long one batch call may run.
+    pub timeout: Duration,
+    /// Bytes of linear memory it may grow to.
+    pub memory_bytes: usize,
+    /// Whether changes carry the row before.
+    pub before: bool,
+}
+
+/// Reads `[pipelines.….transform]`.
+pub fn read(section: &Section<'_>) -> TransformSettings {
+    if section.present(&["module"]).is_empty() {
+        section.missing("module");
+    }
+    let memory = section.size("memory", 64 << 20);
+    TransformSettings {
+        module: section.path_to("module").unwrap_or_default(),
+        config: section.json("config").unwrap_or_else(|| serde_json::json!({})),
+        timeout: section.duration("timeout", Duration::from_secs(1)),
+        memory_bytes: usize::try_from(memory).unwrap_or(usize::MAX),
+        before: section.boolean("before", false),
+    }
+}
