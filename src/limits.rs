@@ -76,3 +76,8 @@ pub const SEARCH_LIMIT_MAX: usize = 1_000;
 
 /// How deep a page of the search API may lie (Elasticsearch's `max_result_window`).
 pub const SEARCH_WINDOW_MAX: usize = 10_000;
+
+/// How often, and how many times, a pause looks whether the batches at work are done: 10 s in all, less than an HTTP client waits.
+pub const PAUSE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
+/// See [`PAUSE_CHECK_INTERVAL`].
+pub const PAUSE_CHECKS_MAX: u32 = 200;

@@ -74,6 +74,11 @@ impl Metrics {
         self.kept(Histogram::with_opts(self.histogram_options(name, help, buckets)))
     }
 
+    /// A gauge of the whole process, without a pipeline.
+    pub fn process_gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.kept(IntGauge::with_opts(Opts::new(name, help)))
+    }
+
     fn options(&self, name: &str, help: &str) -> Opts {
         Opts::new(name, help).const_label("pipeline", &self.pipeline)
     }

@@ -231,6 +231,11 @@ impl<'a> Section<'a> {
         self.string(key).map(|text| self.source.dir.join(text))
     }
 
+    /// A path with a default; both are relative to the configuration file.
+    pub fn path_or(&self, key: &str, default: &str) -> PathBuf {
+        self.path_to(key).unwrap_or_else(|| self.source.dir.join(default))
+    }
+
     /// The contents of a file that is named as `file:PATH` or `PATH`.
     pub fn contents(&self, key: &str) -> Option<String> {
         let (item, text) = self.text(key)?;
