@@ -81,3 +81,6 @@ pub const SEARCH_WINDOW_MAX: usize = 10_000;
 pub const PAUSE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// See [`PAUSE_CHECK_INTERVAL`].
 pub const PAUSE_CHECKS_MAX: u32 = 200;
+
+/// How long the end of the process waits for blocking calls.
+pub const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);

@@ -143,6 +143,12 @@ impl Store {
         Ok(PipelineState::new(self.clone(), number))
     }
 
+    /// The part of a pipeline that has one already.
+    pub fn existing_pipeline(&self, name: &str) -> Result<Option<PipelineState>, StateError> {
+        let number = self.pipelines()?.into_iter().find(|(known, _)| known == name).map(|(_, number)| number);
+        Ok(number.map(|number| PipelineState::new(self.clone(), number)))
+    }
+
     /// The pipelines that have a part of the state.
     pub fn pipelines(&self) -> Result<Vec<(String, u32)>, StateError> {
         let meta = self.family(family::META)?;
