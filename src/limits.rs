@@ -8,6 +8,12 @@ pub const DOCUMENT_ID_BYTES_MAX: usize = 512;
 /// A Kafka message above this is not worth a place in a batch (Elasticsearch's own `http.max_content_length` is 100 MiB).
 pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
+/// How deep JSON may be nested: serde_json, which later rooms and most guests read with, gives up at the next level.
+pub const JSON_DEPTH_MAX: usize = 127;
+
+/// Names of tables and sources kept to be shared: more than any database has tables, so only nonsense ever fills it.
+pub const NAMES_SHARED_MAX: usize = 10_000;
+
 /// Changes in one guest call: throughput is flat above 100, and a failing call is cheap to take apart below 1,000.
 pub const GUEST_BATCH_CHANGES_MAX: usize = 1_000;
 
