@@ -1,0 +1,89 @@
+//! `wasi:clocks/monotonic-clock`, in place of wasmtime's: a guest that sleeps is woken at its deadline.
+//!
+//! The epoch stops a guest that computes, not one that waits inside the host, and a sleep of a year would hold its thread
+//! for a year. Here every wait ends with the call, and the epoch does the rest.
+
+use std::thread;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use wasmtime::component::{HasData, Linker, Resource, ResourceTable};
+use wasmtime_wasi::HostMonotonicClock;
+use wasmtime_wasi::clocks::monotonic_clock;
+use wasmtime_wasi::p2::bindings::clocks::monotonic_clock as wasi;
+use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
+
+use crate::transform::host::Guest;
+
+/// A guest's monotonic time, in nanoseconds since it was made.
+pub struct Clock {
+    time: Box<dyn HostMonotonicClock + Send>,
+    call_ends: u64,
+}
+
+impl Clock {
+    /// Starts at 0.
+    pub fn new() -> Self {
+        Self { time: monotonic_clock(), call_ends: 0 }
+    }
+
+    /// No wait is longer than until then.
+    pub fn call_ends_in(&mut self, timeout: Duration) {
+        self.call_ends = self.time.now().saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
+    }
+}
+
+/// Puts this clock where another one was.
+pub fn add_to_linker(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
+    wasi::add_to_linker::<Guest, ClockOfGuest>(linker, |guest| ClockView { clock: &guest.clock, resources: &mut guest.resources })
+}
+
+/// Names [`ClockView`] for the linker.
+struct ClockOfGuest;
+
+impl HasData for ClockOfGuest {
+    type Data<'a> = ClockView<'a>;
+}
+
+/// The part of a guest that its clock needs.
+struct ClockView<'a> {
+    clock: &'a Clock,
+    resources: &'a mut ResourceTable,
+}
+
+impl wasi::Host for ClockView<'_> {
+    fn now(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.clock.time.now())
+    }
+
+    fn resolution(&mut self) -> wasmtime::Result<u64> {
+        Ok(self.clock.time.resolution())
+    }
+
+    fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        let nanoseconds = when.min(self.clock.call_ends).saturating_sub(self.clock.time.now());
+        let nap = self.resources.push(Nap { time: monotonic_clock(), nanoseconds })?;
+        subscribe(self.resources, nap)
+    }
+
+    fn subscribe_duration(&mut self, nanoseconds: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        self.subscribe_instant(self.clock.time.now().saturating_add(nanoseconds))
+    }
+}
+
+/// A wait: over when its own clock, which started at 0, shows `nanoseconds`.
+struct Nap {
+    time: Box<dyn HostMonotonicClock + Send>,
+    nanoseconds: u64,
+}
+
+#[async_trait]
+impl Pollable for Nap {
+    /// Holds the thread, which is this guest's for as long as the call lasts. Not tokio's timer: under a paused one, as in
+    /// a simulation, it would never wake.
+    async fn ready(&mut self) {
+        while let Some(left) = self.nanoseconds.checked_sub(self.time.now()).filter(|left| *left > 0) {
+            thread::park_timeout(Duration::from_nanos(left));
+        }
+    }
+}
