@@ -5,7 +5,9 @@
 use std::collections::HashMap;
 
 use prometheus::core::Collector;
-use prometheus::{Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 
 /// Buckets for stages: 0.1 ms to 13 s, each twice the one before.
 const STAGE_BUCKETS: (f64, f64, usize) = (0.000_1, 2.0, 18);

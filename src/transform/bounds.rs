@@ -21,11 +21,6 @@ impl Bounds {
         Self { bytes: 0, bytes_max, refused: false }
     }
 
-    /// What it may take in all.
-    pub fn bytes_max(&self) -> usize {
-        self.bytes_max
-    }
-
     /// Whether more was asked for than is allowed since this was last asked.
     pub fn take_refused(&mut self) -> bool {
         std::mem::take(&mut self.refused)

@@ -1,7 +1,11 @@
 //! Why a call of a guest gave nothing.
 
+use bytesize::ByteSize;
 use wasmtime::Trap;
 use wasmtime_wasi::I32Exit;
+
+use crate::limits::GUEST_OUTPUT_BYTES_MAX;
+use crate::transform::host::Given;
 
 /// What went wrong, as `rowmill_guest_traps_total` counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,19 +59,32 @@ impl Fault {
         self.reason == Reason::Error
     }
 
+    /// The call was not done by its deadline.
+    pub fn timeout(given: &Given) -> Self {
+        let timeout = humantime::format_duration(given.timeout);
+        Self::new(Reason::Timeout, format!("the guest was not done in {timeout} (transform.timeout)"))
+    }
+
     /// Reads wasmtime's error. `refused_memory`: the guest had asked for more than it may have. `last_words`: what it had
     /// said before (a panic's message).
-    pub fn of_trap(error: &wasmtime::Error, refused_memory: Option<usize>, last_words: &str) -> Self {
-        let trap = error.downcast_ref::<Trap>();
-        let (reason, message) = match trap {
-            Some(Trap::Interrupt) => (Reason::Timeout, "the guest was not done in time".to_owned()),
-            _ if is_out_of_transfer(error) => (Reason::Output, "the guest returned more text than it may".to_owned()),
-            _ => match refused_memory {
-                Some(max) => (Reason::Memory, format!("the guest asked for more memory than {}", bytesize::ByteSize::b(max as u64))),
-                None => (Reason::Trap, format!("the guest trapped: {}", what(error))),
-            },
+    pub fn of_trap(error: &wasmtime::Error, given: &Given, refused_memory: bool, last_words: &str) -> Self {
+        if error.downcast_ref() == Some(&Trap::Interrupt) {
+            return Self::timeout(given);
+        }
+        if is_out_of_transfer(error) {
+            let max = ByteSize::b(GUEST_OUTPUT_BYTES_MAX as u64);
+            return Self::new(Reason::Output, format!("the guest passed more than {max} in one call"));
+        }
+        let (reason, mut message) = if refused_memory {
+            let max = ByteSize::b(given.memory_bytes as u64);
+            (Reason::Memory, format!("the guest asked for more memory than {max} (transform.memory)"))
+        } else {
+            (Reason::Trap, format!("the guest trapped: {}", what(error)))
         };
-        let message = if last_words.is_empty() { message } else { format!("{message}: {last_words}") };
+        if !last_words.is_empty() {
+            message.push_str(": ");
+            message.push_str(last_words);
+        }
         Self { reason, message }
     }
 }
@@ -82,7 +99,7 @@ fn what(error: &wasmtime::Error) -> String {
 }
 
 /// Whether the text copied out of the guest passed the bound set by `Store::set_hostcall_fuel`. Wasmtime's type for it is
-/// private; the test `reads_each_kind_of_trap` fails when its words change.
+/// private; the test with the guest that passes one text a thousand times (`tests/it/guests.rs`) fails when its words change.
 fn is_out_of_transfer(error: &wasmtime::Error) -> bool {
     error.root_cause().to_string().contains("fuel allocated for hostcalls has been exhausted")
 }

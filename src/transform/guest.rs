@@ -1,6 +1,8 @@
 //! The user's module at work: batches in, an outcome for each change out, whatever the guest does.
 
-use tracing::warn;
+use std::sync::Arc;
+
+use tracing::{debug, warn};
 
 use crate::error::Failure;
 use crate::event::Change;
@@ -18,20 +20,19 @@ use crate::transform::settings::TransformSettings;
 /// A component and its present instance.
 pub struct Transform {
     component: Component,
-    given: Given,
+    given: Arc<Given>,
     /// None after a fault, until the next call.
     instance: Option<Instance>,
     call_changes_max: usize,
 }
 
 impl Transform {
-    /// Makes the first instance, which runs `init`. The error says what a person must change.
+    /// Makes the first instance, which runs `init`. The error says what a person must change. Blocks, as [`Transform::run`].
     pub fn start(component: &Component, settings: &TransformSettings, metrics: &TransformMetrics) -> Result<Self, Failure> {
-        let given = Given::new(settings, metrics);
+        let given = Arc::new(Given::new(settings, metrics));
         given.log_lines.renew();
-        let instance = Instance::start(component, &given).map_err(|fault| {
-            Failure::misconfigured(format!("the module {} did not start: {fault}", settings.module.display()))
-        })?;
+        let instance = tokio::task::block_in_place(|| Instance::start(component, given.clone()))
+            .map_err(|fault| Failure::misconfigured(format!("the module {} did not start: {fault}", settings.module.display())))?;
         Ok(Self { component: component.clone(), given, instance: Some(instance), call_changes_max: GUEST_BATCH_CHANGES_MAX })
     }
 
@@ -54,9 +55,17 @@ impl Transform {
     ///
     /// An error means that a guest that worked cannot be instantiated any more: nothing is known of any change.
     ///
-    /// Blocks for as long as the guest computes: call it through `spawn_blocking`. On a thread that drives futures, a guest
-    /// that writes to its standard output would panic inside wasmtime's WASI.
+    /// Blocks for as long as the guest computes: call it through `spawn_blocking`.
+    ///
+    /// # Panics
+    /// In a future of a single-threaded runtime, where nothing may block.
     pub fn run(&mut self, changes: &[Change]) -> Result<Vec<Outcome>, Failure> {
+        // Wasmtime's WASI waits by `Handle::block_on` when a guest prints, which a thread that drives futures must not do:
+        // a mistake of the caller's shows at once, not when a guest happens to print.
+        tokio::task::block_in_place(|| self.run_batches(changes))
+    }
+
+    fn run_batches(&mut self, changes: &[Change]) -> Result<Vec<Outcome>, Failure> {
         let mut outcomes = Vec::with_capacity(changes.len());
         for batch in cut(changes, self.call_changes_max, GUEST_BATCH_BYTES_MAX) {
             self.given.log_lines.renew();
@@ -78,7 +87,7 @@ impl Transform {
             Err(fault) => fault,
         };
         let (pipeline, reason) = (&**self.given.metrics.pipeline(), fault.reason.as_str());
-        warn!(pipeline, reason, changes = batch.len(), "a call of the guest failed: its changes are tried one by one");
+        debug!(pipeline, reason, changes = batch.len(), "a call of the guest failed: its changes are tried one by one");
         let mut guilty = 0;
         for change in batch {
             match self.call(std::slice::from_ref(change))? {
@@ -106,11 +115,12 @@ impl Transform {
     fn call(&mut self, changes: &[Change]) -> Result<Result<Vec<Outcome>, Fault>, Failure> {
         let instance = match &mut self.instance {
             Some(instance) => instance,
-            none => none.insert(Instance::start(&self.component, &self.given).map_err(|fault| {
-                Failure::unavailable(format!("the guest cannot be started again after a fault: {fault}"))
-            })?),
+            none => none.insert(
+                Instance::start(&self.component, self.given.clone())
+                    .map_err(|fault| Failure::unavailable(format!("the guest cannot be started again after a fault: {fault}")))?,
+            ),
         };
-        let called = instance.call(changes, &self.given).and_then(|outputs| gather(changes.len(), outputs));
+        let called = instance.call(changes).and_then(|outputs| gather(changes.len(), outputs));
         if let Err(fault) = &called {
             self.given.metrics.count_fault(fault.reason);
             if !fault.spares_the_instance() {

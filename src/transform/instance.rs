@@ -1,5 +1,8 @@
 //! One life of a guest: from its instantiation to its first trap.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use wasmtime::Store;
 
 use crate::event::{Change, Operation};
@@ -15,65 +18,76 @@ use crate::transform::world::rowmill::transform::types;
 pub struct Instance {
     store: Store<Guest>,
     guest: Transform,
-    call_ticks: u64,
-    given_before: bool,
+    given: Arc<Given>,
 }
 
 impl Instance {
     /// Instantiates `component` and calls its `init`.
-    pub fn start(component: &Component, given: &Given) -> Result<Self, Fault> {
-        let mut store = Store::new(component.ready().engine(), Guest::new(given));
+    pub fn start(component: &Component, given: Arc<Given>) -> Result<Self, Fault> {
+        let mut store = Store::new(component.ready().engine(), Guest::new(&given));
         store.limiter(|guest| &mut guest.bounds);
         store.set_hostcall_fuel(GUEST_OUTPUT_BYTES_MAX);
-        let call_ticks = ticks(given);
-        begin(&mut store, given, call_ticks);
-        let guest = component.ready().instantiate(&mut store).map_err(|error| fault(&mut store, &error))?;
-        begin(&mut store, given, call_ticks);
-        match guest.call_init(&mut store, &given.config) {
-            Ok(Ok(())) => {}
-            Ok(Err(reason)) => return Err(Fault::new(Reason::Error, format!("init refused the configuration: {}", one_line(&reason, GUEST_LAST_WORDS_BYTES_MAX)))),
-            Err(error) => return Err(fault(&mut store, &error)),
-        }
+        begin(&mut store, &given);
+        let instantiated = component.ready().instantiate(&mut store);
+        let guest = finish(&mut store, &given, instantiated)?;
+        begin(&mut store, &given);
+        let initialised = guest.call_init(&mut store, &given.config);
+        finish(&mut store, &given, initialised)?.map_err(|reason| returned("init refused the configuration", &reason))?;
         store.data_mut().succeed();
-        Ok(Self { store, guest, call_ticks, given_before: given.before })
+        Ok(Self { store, guest, given })
     }
 
     /// Passes `changes` and gives what the guest returned, unchecked. After a fault that does not spare it, this instance
     /// is dead.
-    pub fn call(&mut self, changes: &[Change], given: &Given) -> Result<Vec<types::Output>, Fault> {
-        let changes: Vec<types::Change<'_>> = changes.iter().map(|change| lowered(change, self.given_before)).collect();
-        begin(&mut self.store, given, self.call_ticks);
-        match self.guest.call_transform(&mut self.store, &changes) {
-            Ok(Ok(outputs)) => {
-                self.store.data_mut().succeed();
+    pub fn call(&mut self, changes: &[Change]) -> Result<Vec<types::Output>, Fault> {
+        let changes: Vec<types::Change<'_>> = changes.iter().map(|change| lowered(change, self.given.before)).collect();
+        begin(&mut self.store, &self.given);
+        let called = self.guest.call_transform(&mut self.store, &changes);
+        let returned_outputs = finish(&mut self.store, &self.given, called)?;
+        let guest = self.store.data_mut();
+        match returned_outputs {
+            Ok(outputs) => {
+                guest.succeed();
                 Ok(outputs)
             }
-            Ok(Err(reason)) => {
-                self.store.data_mut().fail();
-                Err(Fault::new(Reason::Error, format!("the guest returned an error: {}", one_line(&reason, GUEST_LAST_WORDS_BYTES_MAX))))
+            Err(reason) => {
+                guest.fail();
+                Err(returned("the guest returned an error", &reason))
             }
-            Err(error) => Err(fault(&mut self.store, &error)),
         }
     }
 }
 
+fn begin(store: &mut Store<Guest>, given: &Given) {
+    store.set_epoch_deadline(ticks(given.timeout));
+    store.data_mut().begin(given.timeout);
+}
+
 /// Ticks until the deadline: one more than it takes, for the present tick has partly passed.
-fn ticks(given: &Given) -> u64 {
-    let ticks = given.timeout.as_nanos().div_ceil(EPOCH_TICK.as_nanos());
+fn ticks(timeout: Duration) -> u64 {
+    let ticks = timeout.as_nanos().div_ceil(EPOCH_TICK.as_nanos());
     // Above this, the sum with the present epoch could overflow.
     u64::try_from(ticks).unwrap_or(u64::MAX).clamp(1, u64::from(u32::MAX)) + 1
 }
 
-fn begin(store: &mut Store<Guest>, given: &Given, ticks: u64) {
-    store.set_epoch_deadline(ticks);
-    store.data_mut().begin(given.timeout);
+/// What a call gave, or the fault it ended in.
+fn finish<T>(store: &mut Store<Guest>, given: &Given, called: wasmtime::Result<T>) -> Result<T, Fault> {
+    let guest = store.data_mut();
+    match called {
+        Ok(given_back) if !guest.overslept() => Ok(given_back),
+        Ok(_) => {
+            guest.fail();
+            Err(Fault::timeout(given))
+        }
+        Err(error) => {
+            let last_words = guest.fail();
+            Err(Fault::of_trap(&error, given, guest.bounds.take_refused(), &last_words))
+        }
+    }
 }
 
-fn fault(store: &mut Store<Guest>, error: &wasmtime::Error) -> Fault {
-    let guest = store.data_mut();
-    let last_words = guest.fail();
-    let refused = guest.bounds.take_refused();
-    Fault::of_trap(error, refused.then(|| guest.bounds.bytes_max()), &last_words)
+fn returned(what: &str, reason: &str) -> Fault {
+    Fault::new(Reason::Error, format!("{what}: {}", one_line(reason, GUEST_LAST_WORDS_BYTES_MAX)))
 }
 
 fn lowered(change: &Change, before: bool) -> types::Change<'_> {

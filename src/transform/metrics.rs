@@ -105,4 +105,13 @@ mod tests {
         assert_eq!(made, GUEST_METRIC_NAMES_MAX - 1);
         assert!(metrics.clone().guest_gauge("rows_seen_2").is_some());
     }
+
+    #[test]
+    fn only_one_module_is_served() {
+        use prometheus::core::Collector;
+        let metrics = TransformMetrics::declare(&Metrics::detached());
+        metrics.serving("aaaa", "1");
+        metrics.serving("bbbb", "");
+        assert_eq!(metrics.module_info.collect()[0].get_metric().len(), 1);
+    }
 }

@@ -1,8 +1,10 @@
 //! `wasi:clocks/monotonic-clock`, in place of wasmtime's: a guest that sleeps is woken at its deadline.
 //!
 //! The epoch stops a guest that computes, not one that waits inside the host, and a sleep of a year would hold its thread
-//! for a year. Here every wait ends with the call, and the epoch does the rest.
+//! for a year. Here every wait ends with the call, and a call with a wait cut short has failed, whatever it returns.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -19,16 +21,23 @@ use crate::transform::host::Guest;
 pub struct Clock {
     time: Box<dyn HostMonotonicClock + Send>,
     call_ends: u64,
+    overslept: Arc<AtomicBool>,
 }
 
 impl Clock {
     /// Starts at 0.
     pub fn new() -> Self {
-        Self { time: monotonic_clock(), call_ends: 0 }
+        Self { time: monotonic_clock(), call_ends: 0, overslept: Arc::default() }
     }
 
-    /// No wait is longer than until then.
+    /// Whether a wait of this call was cut short.
+    pub fn overslept(&self) -> bool {
+        self.overslept.load(Ordering::Relaxed)
+    }
+
+    /// A call begins, and no wait is longer than until then.
     pub fn call_ends_in(&mut self, timeout: Duration) {
+        self.overslept.store(false, Ordering::Relaxed);
         self.call_ends = self.time.now().saturating_add(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX));
     }
 }
@@ -61,8 +70,13 @@ impl wasi::Host for ClockView<'_> {
     }
 
     fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
-        let nanoseconds = when.min(self.clock.call_ends).saturating_sub(self.clock.time.now());
-        let nap = self.resources.push(Nap { time: monotonic_clock(), nanoseconds })?;
+        let call_ends = self.clock.call_ends;
+        let nap = Nap {
+            time: monotonic_clock(),
+            nanoseconds: when.min(call_ends).saturating_sub(self.clock.time.now()),
+            cut_short: (when > call_ends).then(|| self.clock.overslept.clone()),
+        };
+        let nap = self.resources.push(nap)?;
         subscribe(self.resources, nap)
     }
 
@@ -75,6 +89,8 @@ impl wasi::Host for ClockView<'_> {
 struct Nap {
     time: Box<dyn HostMonotonicClock + Send>,
     nanoseconds: u64,
+    /// Where to say that the guest had wanted to wait for longer.
+    cut_short: Option<Arc<AtomicBool>>,
 }
 
 #[async_trait]
@@ -84,6 +100,9 @@ impl Pollable for Nap {
     async fn ready(&mut self) {
         while let Some(left) = self.nanoseconds.checked_sub(self.time.now()).filter(|left| *left > 0) {
             thread::park_timeout(Duration::from_nanos(left));
+        }
+        if let Some(overslept) = &self.cut_short {
+            overslept.store(true, Ordering::Relaxed);
         }
     }
 }

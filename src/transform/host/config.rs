@@ -42,7 +42,9 @@ mod tests {
     #[test]
     fn fields_are_texts() {
         let fields = ConfigFields::of(&serde_json::json!({"currency": "EUR", "limit": 3, "tags": ["a"], "none": null}));
-        for (key, expected) in [("currency", Some("EUR")), ("limit", Some("3")), ("tags", Some("[\"a\"]")), ("none", Some("null")), ("x", None)] {
+        for (key, expected) in
+            [("currency", Some("EUR")), ("limit", Some("3")), ("tags", Some("[\"a\"]")), ("none", Some("null")), ("x", None)]
+        {
             assert_eq!(fields.get(key).as_deref(), expected, "{key}");
         }
         assert_eq!(ConfigFields::of(&serde_json::json!([1])).get("0"), None);

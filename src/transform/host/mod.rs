@@ -118,6 +118,11 @@ impl Guest {
         self.tallies.settle();
     }
 
+    /// Whether the guest wanted to wait for longer than its call may last.
+    pub fn overslept(&self) -> bool {
+        self.clock.overslept()
+    }
+
     /// The call failed and may be made again: what it counted is forgotten. Gives the last words of the guest: its last
     /// line of log that tells of an error, else what it printed; empty when it said nothing.
     pub fn fail(&mut self) -> String {

@@ -105,5 +105,4 @@ mod tests {
         tail.keep(b"end");
         assert_eq!(tail.bytes().len(), GUEST_STDERR_BYTES_MAX);
     }
-
 }
