@@ -35,6 +35,27 @@ pub const GUEST_METRIC_NAMES_MAX: usize = 100;
 /// Last bytes of a guest's stderr kept for the reason of a trap (a panic's message stands there).
 pub const GUEST_STDERR_BYTES_MAX: usize = 4_096;
 
+/// Bytes of a panic's message in the reason of a dead letter.
+pub const GUEST_LAST_WORDS_BYTES_MAX: usize = 512;
+
+/// Bytes copied out of a guest for one call. Its own memory is no bound: a thousand outputs may point at one text.
+pub const GUEST_OUTPUT_BYTES_MAX: usize = 64 << 20;
+
+/// Streams, timers and the like that a guest may hold open at the host.
+pub const GUEST_RESOURCES_MAX: usize = 1_000;
+
+/// Random bytes a guest may ask for at once.
+pub const GUEST_RANDOM_BYTES_MAX: u64 = 1 << 20;
+
+/// Core modules in one component (and their tables): componentize-py links some thirty.
+pub const GUEST_CORE_INSTANCES_MAX: usize = 1_000;
+
+/// Linear memories in one component: each reserves 4 GiB of addresses.
+pub const GUEST_MEMORIES_MAX: usize = 100;
+
+/// Compiled code kept on disk, for all modules; the least used goes first. Python's is 60 MiB before compression.
+pub const COMPILED_BYTES_MAX: u64 = 512 << 20;
+
 /// How often the epoch of the WASM engine moves on: the grain of a guest's deadline.
 pub const EPOCH_TICK: Duration = Duration::from_millis(10);
 

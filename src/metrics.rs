@@ -5,7 +5,9 @@
 use std::collections::HashMap;
 
 use prometheus::core::Collector;
-use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 
 /// Buckets for stages: 0.1 ms to 13 s, each twice the one before.
 const STAGE_BUCKETS: (f64, f64, usize) = (0.000_1, 2.0, 18);
@@ -58,6 +60,11 @@ impl Metrics {
     /// Gauges with labels.
     pub fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
         self.kept(IntGaugeVec::new(self.options(name, help), labels))
+    }
+
+    /// Gauges of seconds, ratios and the like, with labels.
+    pub fn gauges_f64(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+        self.kept(GaugeVec::new(self.options(name, help), labels))
     }
 
     /// Seconds of a stage, by label.
