@@ -68,6 +68,35 @@ pub const SOURCE_QUEUE_MESSAGES_MAX: usize = 10_000;
 /// Bytes of the same queue.
 pub const SOURCE_QUEUE_BYTES_MAX: usize = 32 << 20;
 
+/// How long the reader of a source with a full queue just waits; then it pauses its partitions, which throws away what was
+/// fetched ahead but lets it stay a member of its group for hours.
+pub const SOURCE_PAUSE_AFTER: Duration = Duration::from_secs(2);
+
+/// Longest wait for one message of Kafka: how late a stop or a resume may be noticed.
+pub const KAFKA_POLL_WAIT: Duration = Duration::from_millis(100);
+
+/// One question to a Kafka broker (metadata, offsets).
+pub const KAFKA_QUERY_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How often the ends of all partitions are asked for: the grain of the lag while nothing is being read.
+pub const KAFKA_WATCH_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How often new topics and partitions are looked for.
+pub const KAFKA_TOPICS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often in a row, a second apart, a position must lie beyond its partition's end to be believed: a broker that has
+/// just become the leader may not know its end yet.
+pub const KAFKA_BEYOND_END_CHECKS: u32 = 5;
+
+/// How long a stopping pipeline waits for its consumer to leave the group.
+pub const KAFKA_LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bytes of a file read in one go.
+pub const FILE_READ_BYTES: usize = 1 << 20;
+
+/// How often a followed file is looked at while it does not grow.
+pub const FILE_FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
+
 /// Bulk requests of one pipeline in flight.
 pub const SINK_REQUESTS_IN_FLIGHT_MAX: usize = 4;
 
