@@ -121,6 +121,10 @@ impl Search for EmbeddedSink {
         known || index::folder(collection).is_some_and(|folder| index::exists(&self.dir.join(folder)))
     }
 
+    fn collections(&self) -> Vec<String> {
+        self.indexes.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
+    }
+
     async fn search(&self, collection: &str, request: &SearchRequest) -> Result<SearchResponse, SearchError> {
         let index = if self.holds(collection) { self.index(collection) } else { None };
         let index = index.ok_or_else(|| SearchError::NotFound(collection.to_owned()))?;
