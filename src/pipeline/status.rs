@@ -1,0 +1,227 @@
+//! What a pipeline tells of itself, and what it can be told: all that the HTTP API knows of pipelines.
+//!
+//! Nothing here may hold a secret: these shapes are shown as they are.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use crate::error::Failure;
+use crate::sink::search::Search;
+
+/// The pipelines of this process, as seen from outside. Reading never waits for a pipeline's work.
+#[async_trait]
+pub trait Pipelines: Send + Sync {
+    /// Every pipeline, in the order of the configuration.
+    fn list(&self) -> Vec<PipelineStatus>;
+
+    /// One pipeline.
+    fn get(&self, name: &str) -> Option<PipelineStatus> {
+        self.list().into_iter().find(|pipeline| pipeline.name == name)
+    }
+
+    /// Does as it is told and answers once it is done: a pause when no batch is at work any more.
+    async fn command(&self, name: &str, command: Command) -> Result<(), CommandError>;
+
+    /// The newest `limit` dead letters of a pipeline, newest first; none for a pipeline that is not there.
+    async fn dead_letters(&self, name: &str, limit: usize) -> Result<Option<Vec<DeadLetter>>, Failure>;
+
+    /// The sinks that can be searched.
+    fn searches(&self) -> Vec<Arc<dyn Search>>;
+
+    /// Names of the collections that are known to hold documents, sorted. More may be searched: an index that another
+    /// process filled is held by its sink all the same.
+    fn collections(&self) -> Vec<String>;
+}
+
+/// What a pipeline can be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Finish the batches at work and read no further. Pausing what is paused is no error.
+    Pause,
+    /// Go on after a pause. Resuming what is not paused is no error.
+    Resume,
+    /// Stop and start again from the stored positions, with module and connections made anew.
+    Restart,
+}
+
+/// Why a command was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// There is no such pipeline. HTTP 404.
+    #[error("pipeline {0} does not exist")]
+    NotFound(String),
+    /// It makes no sense as things stand (the process is draining). HTTP 409.
+    #[error("{0}")]
+    Conflict(String),
+    /// It was tried and failed. HTTP 503.
+    #[error("{0}")]
+    Failed(Failure),
+}
+
+/// How a pipeline is doing.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PipelineStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Kind of source (`kafka`).
+    pub source: String,
+    /// Kind of sink (`elasticsearch`).
+    pub sink: String,
+    /// What it is doing.
+    pub state: RunState,
+    /// Why it is waiting, paused or stopped: one sentence.
+    pub reason: Option<String>,
+    /// What a person can do about it: one sentence.
+    pub remedy: Option<String>,
+    /// The lag ladder, lane by lane, sorted by name.
+    pub lanes: Vec<LaneStatus>,
+    /// Events at the source that are not yet durable, over all lanes; none while the source has not said where it ends.
+    pub lag_events: Option<u64>,
+    /// Age of the last event applied, while there are newer ones; 0 when there are none; none when not known.
+    pub lag_seconds: Option<f64>,
+    /// What is going on now.
+    pub rates: Rates,
+    /// What was done since the process started.
+    pub totals: Totals,
+    /// The transform's module; none for a pipeline without one.
+    pub module: Option<ModuleStatus>,
+    /// The last thing that went wrong, even if all is well again.
+    pub last_error: Option<LastError>,
+    /// Dead letters kept.
+    pub dead_letters: u64,
+}
+
+/// What a pipeline is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RunState {
+    /// Events are applied as they come, also when none come.
+    Running,
+    /// Something is down, busy or not yet reached; it is tried again for as long as it takes. Also the state of a
+    /// pipeline that has events and applied none of them for a while, whatever the reason.
+    Waiting,
+    /// A person paused it.
+    Paused,
+    /// It needs a person; the remedy says for what.
+    Stopped,
+    /// The source has ended and everything is durable.
+    Finished,
+}
+
+impl RunState {
+    /// Whether events that are there are being applied: what readiness asks.
+    pub fn is_progressing(self) -> bool {
+        matches!(self, RunState::Running | RunState::Finished)
+    }
+
+    /// The word used in the HTTP API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RunState::Running => "running",
+            RunState::Waiting => "waiting",
+            RunState::Paused => "paused",
+            RunState::Stopped => "stopped",
+            RunState::Finished => "finished",
+        }
+    }
+}
+
+/// The lag ladder of one lane: each step is at or below the one before. Kafka: offsets. File: bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LaneStatus {
+    /// The lane.
+    pub lane: String,
+    /// Where the source ends, as last heard.
+    pub newest: Option<u64>,
+    /// Up to where it was read.
+    pub received: Option<u64>,
+    /// Up to where the sink has answered and the state is committed.
+    pub applied: Option<u64>,
+    /// Up to where it survives a power cut: what the source was told.
+    pub durable: Option<u64>,
+}
+
+/// Speeds over the last few seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Rates {
+    /// Events worked on.
+    pub events_per_second: f64,
+    /// Documents the sink answered.
+    pub documents_per_second: f64,
+}
+
+/// Sums since the process started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Events that changed something.
+    pub events_applied: u64,
+    /// Events that were older than what is known.
+    pub events_stale: u64,
+    /// Events that became dead letters.
+    pub events_dead: u64,
+    /// Events with nothing to do.
+    pub events_ignored: u64,
+    /// Documents written.
+    pub documents_indexed: u64,
+    /// Documents deleted.
+    pub documents_deleted: u64,
+    /// Documents not written again, because they had not changed.
+    pub documents_unchanged: u64,
+    /// Documents the sink will never take.
+    pub documents_refused: u64,
+}
+
+/// The code that is serving.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ModuleStatus {
+    /// SHA-256 of the module's bytes, in hexadecimal.
+    pub hash: String,
+    /// 1 for the first module since the process started, one more with every replacement.
+    pub version: u64,
+    /// The file it came from.
+    pub path: String,
+    /// Its size.
+    pub bytes: u64,
+    /// When it began to serve, in milliseconds since 1970.
+    pub loaded_ms: u64,
+}
+
+/// Something that went wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LastError {
+    /// One sentence.
+    pub message: String,
+    /// What was to be done about it ([`crate::error::Kind::as_str`]).
+    pub kind: &'static str,
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+}
+
+/// An event that was set aside.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeadLetter {
+    /// Its number within the pipeline; newer ones are higher.
+    pub id: u64,
+    /// When it was set aside, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// Where: `decode`, `transform` or `sink`.
+    pub stage: String,
+    /// Why: one sentence.
+    pub reason: String,
+    /// Kafka topic or file.
+    pub topic: String,
+    /// Kafka partition; 0 for a file.
+    pub partition: i32,
+    /// Kafka offset or line.
+    pub offset: u64,
+    /// `schema.table`, where it is known.
+    pub table: Option<String>,
+    /// The key's id; its text when it could not be decoded.
+    pub key: Option<String>,
+    /// The version, where it is known.
+    pub version: Option<String>,
+    /// The message's value as text, cut to [`crate::limits::DEAD_LETTER_BYTES_MAX`].
+    pub value: Option<String>,
+}
