@@ -8,6 +8,12 @@ pub const DOCUMENT_ID_BYTES_MAX: usize = 512;
 /// A Kafka message above this is not worth a place in a batch (Elasticsearch's own `http.max_content_length` is 100 MiB).
 pub const MESSAGE_BYTES_MAX: usize = 64 << 20;
 
+/// How deep JSON may be nested: serde_json, which later rooms and most guests read with, gives up at the next level.
+pub const JSON_DEPTH_MAX: usize = 127;
+
+/// Names of tables and sources kept to be shared: more than any database has tables, so only nonsense ever fills it.
+pub const NAMES_SHARED_MAX: usize = 10_000;
+
 /// Changes in one guest call: throughput is flat above 100, and a failing call is cheap to take apart below 1,000.
 pub const GUEST_BATCH_CHANGES_MAX: usize = 1_000;
 
@@ -29,6 +35,27 @@ pub const GUEST_METRIC_NAMES_MAX: usize = 100;
 /// Last bytes of a guest's stderr kept for the reason of a trap (a panic's message stands there).
 pub const GUEST_STDERR_BYTES_MAX: usize = 4_096;
 
+/// Bytes of a panic's message in the reason of a dead letter.
+pub const GUEST_LAST_WORDS_BYTES_MAX: usize = 512;
+
+/// Bytes copied out of a guest for one call. Its own memory is no bound: a thousand outputs may point at one text.
+pub const GUEST_OUTPUT_BYTES_MAX: usize = 64 << 20;
+
+/// Streams, timers and the like that a guest may hold open at the host.
+pub const GUEST_RESOURCES_MAX: usize = 1_000;
+
+/// Random bytes a guest may ask for at once.
+pub const GUEST_RANDOM_BYTES_MAX: u64 = 1 << 20;
+
+/// Core modules in one component (and their tables): componentize-py links some thirty.
+pub const GUEST_CORE_INSTANCES_MAX: usize = 1_000;
+
+/// Linear memories in one component: each reserves 4 GiB of addresses.
+pub const GUEST_MEMORIES_MAX: usize = 100;
+
+/// Compiled code kept on disk, for all modules; the least used goes first. Python's is 60 MiB before compression.
+pub const COMPILED_BYTES_MAX: u64 = 512 << 20;
+
 /// How often the epoch of the WASM engine moves on: the grain of a guest's deadline.
 pub const EPOCH_TICK: Duration = Duration::from_millis(10);
 
@@ -40,6 +67,35 @@ pub const SOURCE_QUEUE_MESSAGES_MAX: usize = 10_000;
 
 /// Bytes of the same queue.
 pub const SOURCE_QUEUE_BYTES_MAX: usize = 32 << 20;
+
+/// How long the reader of a source with a full queue just waits; then it pauses its partitions, which throws away what was
+/// fetched ahead but lets it stay a member of its group for hours.
+pub const SOURCE_PAUSE_AFTER: Duration = Duration::from_secs(2);
+
+/// Longest wait for one message of Kafka: how late a stop or a resume may be noticed.
+pub const KAFKA_POLL_WAIT: Duration = Duration::from_millis(100);
+
+/// One question to a Kafka broker (metadata, offsets).
+pub const KAFKA_QUERY_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How often the ends of all partitions are asked for: the grain of the lag while nothing is being read.
+pub const KAFKA_WATCH_INTERVAL: Duration = Duration::from_secs(2);
+
+/// How often new topics and partitions are looked for.
+pub const KAFKA_TOPICS_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How often in a row, a second apart, a position must lie beyond its partition's end to be believed: a broker that has
+/// just become the leader may not know its end yet.
+pub const KAFKA_BEYOND_END_CHECKS: u32 = 5;
+
+/// How long a stopping pipeline waits for its consumer to leave the group.
+pub const KAFKA_LEAVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bytes of a file read in one go.
+pub const FILE_READ_BYTES: usize = 1 << 20;
+
+/// How often a followed file is looked at while it does not grow.
+pub const FILE_FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
 
 /// Bulk requests of one pipeline in flight.
 pub const SINK_REQUESTS_IN_FLIGHT_MAX: usize = 4;
@@ -76,3 +132,11 @@ pub const SEARCH_LIMIT_MAX: usize = 1_000;
 
 /// How deep a page of the search API may lie (Elasticsearch's `max_result_window`).
 pub const SEARCH_WINDOW_MAX: usize = 10_000;
+
+/// How often, and how many times, a pause looks whether the batches at work are done: 10 s in all, less than an HTTP client waits.
+pub const PAUSE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
+/// See [`PAUSE_CHECK_INTERVAL`].
+pub const PAUSE_CHECKS_MAX: u32 = 200;
+
+/// How long the end of the process waits for blocking calls.
+pub const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);

@@ -5,7 +5,9 @@
 use std::collections::HashMap;
 
 use prometheus::core::Collector;
-use prometheus::{Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+};
 
 /// Buckets for stages: 0.1 ms to 13 s, each twice the one before.
 const STAGE_BUCKETS: (f64, f64, usize) = (0.000_1, 2.0, 18);
@@ -60,6 +62,11 @@ impl Metrics {
         self.kept(IntGaugeVec::new(self.options(name, help), labels))
     }
 
+    /// Gauges of seconds, ratios and the like, with labels.
+    pub fn gauges_f64(&self, name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+        self.kept(GaugeVec::new(self.options(name, help), labels))
+    }
+
     /// Seconds of a stage, by label.
     pub fn stage_seconds(&self, name: &str, help: &str, labels: &[&str]) -> HistogramVec {
         let (start, factor, count) = STAGE_BUCKETS;
@@ -72,6 +79,11 @@ impl Metrics {
         let (start, factor, count) = END_TO_END_BUCKETS;
         let buckets = prometheus::exponential_buckets(start, factor, count).unwrap_or_default();
         self.kept(Histogram::with_opts(self.histogram_options(name, help, buckets)))
+    }
+
+    /// A gauge of the whole process, without a pipeline.
+    pub fn process_gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.kept(IntGauge::with_opts(Opts::new(name, help)))
     }
 
     fn options(&self, name: &str, help: &str) -> Opts {

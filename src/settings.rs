@@ -253,12 +253,12 @@ impl<'a> Section<'a> {
 
     /// A path; a relative one is relative to the configuration file.
     pub fn path_to(&self, key: &str) -> Option<PathBuf> {
-        self.string(key).map(|text| self.relative(&text))
+        self.string(key).map(|text| self.source.dir.join(text))
     }
 
-    /// A path of the program's own choice, as if it stood in the file.
-    pub fn relative(&self, path: &str) -> PathBuf {
-        self.source.dir.join(path)
+    /// A path with a default; both are relative to the configuration file.
+    pub fn path_or(&self, key: &str, default: &str) -> PathBuf {
+        self.path_to(key).unwrap_or_else(|| self.source.dir.join(default))
     }
 
     /// The contents of a file that is named as `file:PATH` or `PATH`.

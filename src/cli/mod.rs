@@ -1,1 +1,114 @@
-//! Room: cli.
+//! The commands: one file each.
+//!
+//! - Enters: arguments.
+//! - Leaves: an exit code: 0 done, 1 failed, 2 wrong usage or configuration, 130 interrupted.
+//! - Keeps true: results go to stdout, everything else to stderr; an error is one sentence that says what to do.
+//! - Never: logic that an embedding program would miss; that is the library's.
+
+pub mod bench;
+pub mod check;
+pub mod demo;
+pub mod logging;
+pub mod run;
+pub mod state;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Everything done.
+pub const DONE: u8 = 0;
+/// Something failed.
+pub const FAILED: u8 = 1;
+/// Wrong usage or configuration.
+pub const WRONG: u8 = 2;
+/// Ended by Ctrl-C.
+pub const INTERRUPTED: u8 = 130;
+
+/// Turns database rows into search documents and keeps a search index true to the database.
+#[derive(Debug, Parser)]
+#[command(name = "rowmill", version, max_term_width = 120)]
+pub struct Invocation {
+    /// How to log.
+    #[command(flatten)]
+    pub logging: logging::LogOptions,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the pipelines of a configuration
+    Run {
+        /// The configuration file
+        config: PathBuf,
+        /// Stop once every source has been read to where it ended at the start, and all is durable
+        #[arg(long)]
+        until_caught_up: bool,
+    },
+    /// Show every problem of a configuration at once
+    Check {
+        /// The configuration file
+        config: PathBuf,
+    },
+    /// Run the embedded shop: recorded and live change events, two transforms, an embedded index, a dashboard
+    Demo(demo::DemoOptions),
+    /// Look at what is remembered
+    State {
+        /// The configuration file
+        config: PathBuf,
+        /// What to look at
+        #[command(subcommand)]
+        look: state::Look,
+    },
+    /// Measure this machine
+    Bench(bench::BenchOptions),
+}
+
+/// Reads the arguments. An error has been shown already.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Invocation, ExitCode> {
+    Invocation::try_parse_from(arguments).map_err(|error| {
+        // Help and version are errors too, of a kind that goes to stdout with 0.
+        let _ = error.print();
+        ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(WRONG))
+    })
+}
+
+/// Carries out a command.
+pub async fn dispatch(invocation: Invocation) -> ExitCode {
+    ExitCode::from(match invocation.command {
+        Command::Run { config, until_caught_up } => run::run(&config, until_caught_up).await,
+        Command::Check { config } => check::check(&config),
+        Command::Demo(options) => demo::demo(options).await,
+        Command::State { config, look } => state::state(&config, &look),
+        Command::Bench(options) => bench::bench(options).await,
+    })
+}
+
+/// Says what went wrong, on stderr.
+pub fn fail(message: &str) -> ExitCode {
+    eprintln!("rowmill: {message}");
+    ExitCode::from(FAILED)
+}
+
+/// As [`fail`], for the commands.
+fn failed(message: impl std::fmt::Display) -> u8 {
+    eprintln!("rowmill: {message}");
+    FAILED
+}
+
+/// Loads a configuration, or shows all of its problems.
+fn load(config: &std::path::Path) -> Result<crate::config::Plan, u8> {
+    crate::config::load(config).map_err(|problems| {
+        for problem in &problems {
+            eprintln!("{problem}");
+        }
+        let plural = if problems.len() == 1 { "" } else { "s" };
+        eprintln!("rowmill: {} problem{plural} in {}", problems.len(), config.display());
+        WRONG
+    })
+}

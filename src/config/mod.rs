@@ -18,7 +18,7 @@ use std::path::Path;
 use crate::settings::{Environment, Section, Source};
 use crate::{settings, sink, source};
 
-pub use plan::{BatchSettings, Keep, PipelinePlan, Plan, ServerSettings, StateSettings};
+pub use plan::{BatchSettings, PipelinePlan, Plan, ServerSettings};
 
 /// The settings that are read only where the user gives the table they stand in.
 const OPTIONAL_TABLES: &str = "[pipelines.\"<name>\".transform]\nmodule = \"m\"\n";

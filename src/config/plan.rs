@@ -1,6 +1,5 @@
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
@@ -9,6 +8,7 @@ use crate::settings::Secret;
 use crate::sink::SinkSettings;
 use crate::source::SourceSettings;
 use crate::source::decode::settings::DecodeSettings;
+use crate::state::settings::{Keep, StateSettings};
 use crate::transform::settings::TransformSettings;
 
 /// What is to be run: the whole file, checked.
@@ -37,17 +37,6 @@ pub struct ServerSettings {
     pub drain_timeout: Duration,
 }
 
-/// What is remembered, and where.
-#[derive(Clone, Debug)]
-pub struct StateSettings {
-    /// The folder of the state.
-    pub dir: PathBuf,
-    /// Bytes of memory for what was read from disk.
-    pub cache_bytes: u64,
-    /// How long a deleted row is remembered; an event older than the delete that comes later than this would win.
-    pub tombstone_retention: Duration,
-}
-
 /// One pipeline.
 pub struct PipelinePlan {
     /// Its name: letters, digits, `-` and `_`.
@@ -70,17 +59,8 @@ pub struct PipelinePlan {
     pub sink: Box<dyn SinkSettings>,
 }
 
-/// What is remembered of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Keep {
-    /// Its version: the least that keeps old events from winning.
-    Versions,
-    /// All of it: needed for reading other rows, repairing TOAST columns, and reindexing.
-    Rows,
-}
-
 /// How much goes at a time. A lane that is idle sends what it has at once; these bound what gathers while it is busy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BatchSettings {
     /// Documents.
     pub max_documents: usize,
@@ -93,7 +73,10 @@ pub struct BatchSettings {
 impl Plan {
     /// The plan for people, one line for each part, without any secret.
     pub fn summary(&self) -> String {
-        let mut lines = vec![self.server.to_string(), self.state.to_string()];
+        let StateSettings { dir, tombstone_retention, cache_bytes } = &self.state;
+        let (cache, retention) = (ByteSize(*cache_bytes), humantime::format_duration(*tombstone_retention));
+        let state = format!("state: {}, cache {cache}, deletes remembered {retention}", dir.display());
+        let mut lines = vec![self.server.to_string(), state];
         lines.extend(self.pipelines.iter().map(ToString::to_string));
         lines.join("\n")
     }
@@ -114,13 +97,6 @@ impl fmt::Display for ServerSettings {
     }
 }
 
-impl fmt::Display for StateSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (cache, retention) = (ByteSize(self.cache_bytes), humantime::format_duration(self.tombstone_retention));
-        write!(f, "state: {}, cache {cache}, deletes remembered {retention}", self.dir.display())
-    }
-}
-
 impl fmt::Display for PipelinePlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "pipeline {}: {} → ", self.name, self.source_kind)?;
@@ -135,8 +111,8 @@ impl fmt::Display for PipelinePlan {
             Keep::Versions => "versions",
             Keep::Rows => "rows",
         };
-        let BatchSettings { max_documents, max_bytes, max_wait } = self.batch;
-        let (bytes, wait) = (ByteSize(u64::try_from(max_bytes).unwrap_or(u64::MAX)), humantime::format_duration(max_wait));
+        let BatchSettings { max_documents, max_bytes, max_wait } = &self.batch;
+        let (bytes, wait) = (ByteSize(u64::try_from(*max_bytes).unwrap_or(u64::MAX)), humantime::format_duration(*max_wait));
         write!(f, ", keeps {kept}, batches of {max_documents} documents or {bytes} or {wait}")
     }
 }

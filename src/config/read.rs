@@ -3,16 +3,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::config::across;
-use crate::config::{BatchSettings, Keep, PipelinePlan, Plan, ServerSettings, StateSettings};
+use crate::config::{BatchSettings, PipelinePlan, Plan, ServerSettings};
 use crate::settings::{Section, Source};
 use crate::transform::settings::TransformSettings;
-use crate::{sink, source, transform};
+use crate::{sink, source, state, transform};
 
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const DRAIN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
-const CACHE_BYTES_DEFAULT: u64 = 64 << 20;
-/// As long as Kafka keeps records by default: no older event can come from there.
-const TOMBSTONE_RETENTION_DEFAULT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// A bulk request of this many is 5 MiB at 1 KiB a document.
 const BATCH_DOCUMENTS_DEFAULT: u64 = 5_000;
@@ -40,7 +37,7 @@ const SINKS_LEFT_OUT: &[&[&str]] = &[
 /// Reads the whole file; the problems of `source` say whether the plan may be used.
 pub(super) fn plan(source: &Source<'_>, root: &Section<'_>) -> Plan {
     let server = server(&root.section("server"));
-    let state = state(&root.section("state"));
+    let state = state::settings::read(&root.section("state"));
     let tables = root.section("pipelines");
     let names = tables.names();
     if names.is_empty() {
@@ -83,14 +80,6 @@ fn server(section: &Section<'_>) -> ServerSettings {
     }
 }
 
-fn state(section: &Section<'_>) -> StateSettings {
-    StateSettings {
-        dir: section.path_to("dir").unwrap_or_else(|| section.relative("state")),
-        cache_bytes: section.size("cache", CACHE_BYTES_DEFAULT),
-        tombstone_retention: section.duration("tombstone_retention", TOMBSTONE_RETENTION_DEFAULT),
-    }
-}
-
 /// None when there is no telling what its source or its sink is.
 fn pipeline(name: &str, section: &Section<'_>) -> Option<PipelinePlan> {
     section.refuse(PIPELINE_TABLES_LATER, NOT_BUILT);
@@ -105,8 +94,7 @@ fn pipeline(name: &str, section: &Section<'_>) -> Option<PipelinePlan> {
     SINKS_LEFT_OUT.iter().for_each(|kinds| sinks.refuse(kinds, LEFT_OUT));
     let sink = chosen(section, "sink", &sinks, sink::KINDS, &[]);
 
-    let keeps = [("versions", Keep::Versions), ("rows", Keep::Rows)];
-    let keep = section.section("state").choice("keep", Keep::Versions, &keeps);
+    let keep = state::settings::read_keep(&section.section("state"));
     let (batch, transform) = (batch(&section.section("batch")), transform(&section.section("transform")));
     let ((source_kind, source), (sink_kind, sink)) = (source?, sink?);
     Some(PipelinePlan { name: name.to_owned(), source_kind, source, decode, transform, keep, batch, sink_kind, sink })

@@ -1,3 +1,27 @@
-//! Room: pipeline.
+//! Where the rooms meet: what happens to a batch, and when it counts as done.
+//!
+//! - Enters: messages of a source.
+//! - Leaves: writes to a sink; effects to the state; settled positions to the source.
+//! - Keeps true: a position is settled only when every effect of all events before it is durable; one bad event never stops
+//!   the rest; what is down is waited for by this pipeline alone.
+//! - Never: knowledge of a particular source or sink.
+//!
+//! In reading order: `batch` (what waits), `gate`, `rows`, `toast` and `document` (plain functions on data), `process` (a
+//! batch worked out), `deliver` (its writes answered), `runner` (the loop, with commit and settle), `supervisor` (all
+//! pipelines of a process).
 
+mod batch;
+mod deliver;
+mod document;
+mod gate;
+mod metrics;
+mod process;
+mod progress;
+mod rows;
+mod runner;
 pub mod status;
+pub mod supervisor;
+mod toast;
+mod truncate;
+
+pub use supervisor::{Ending, Pipelines};

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::error::Failure;
 use crate::sink::search::Search;
+pub use crate::state::DeadLetter;
 
 /// The pipelines of this process, as seen from outside. Reading never waits for a pipeline's work.
 #[async_trait]
@@ -197,31 +198,4 @@ pub struct LastError {
     pub kind: &'static str,
     /// When, in milliseconds since 1970.
     pub at_ms: u64,
-}
-
-/// An event that was set aside.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct DeadLetter {
-    /// Its number within the pipeline; newer ones are higher.
-    pub id: u64,
-    /// When it was set aside, in milliseconds since 1970.
-    pub at_ms: u64,
-    /// Where: `decode`, `transform` or `sink`.
-    pub stage: String,
-    /// Why: one sentence.
-    pub reason: String,
-    /// Kafka topic or file.
-    pub topic: String,
-    /// Kafka partition; 0 for a file.
-    pub partition: i32,
-    /// Kafka offset or line.
-    pub offset: u64,
-    /// `schema.table`, where it is known.
-    pub table: Option<String>,
-    /// The key's id; its text when it could not be decoded.
-    pub key: Option<String>,
-    /// The version, where it is known.
-    pub version: Option<String>,
-    /// The message's value as text, cut to [`crate::limits::DEAD_LETTER_BYTES_MAX`].
-    pub value: Option<String>,
 }

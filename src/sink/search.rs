@@ -107,6 +107,9 @@ pub trait Search: Send + Sync {
     /// Whether this is the place of that collection.
     fn holds(&self, collection: &str) -> bool;
 
+    /// The collections known to hold documents; more may be searched.
+    fn collections(&self) -> Vec<String>;
+
     /// Looks in one collection.
     async fn search(&self, collection: &str, request: &SearchRequest) -> Result<SearchResponse, SearchError>;
 }

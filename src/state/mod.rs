@@ -1,1 +1,23 @@
-//! Room: state.
+//! What we remember: the only home of RocksDB.
+//!
+//! - Enters: the effects of a batch, worked out by the pipeline.
+//! - Leaves: what is known of a row, the positions of lanes, dead letters.
+//! - Keeps true: versions, rows, tombstones, dead letters and positions of a batch become visible together or not at all.
+//! - Never: a decision about an event; those are the pipeline's.
+//!
+//! One database serves all pipelines of a process; every key starts with the number of its pipeline. A commit reaches the
+//! write-ahead log at once (kill -9 loses nothing) and the disk with the next [`Store::sync`]; the source is told only
+//! then. A power cut can take the last commits with it, but takes their positions too, and reading them again is harmless.
+
+mod dead;
+mod keys;
+mod record;
+pub mod settings;
+mod store;
+mod working;
+
+pub use dead::DeadLetter;
+pub use keys::RowKey;
+pub use record::{DocumentRecord, LaneRecord, MovedRow, RowRecord};
+pub use store::{StateError, Store};
+pub use working::{Effects, PipelineState, RowChange, Rows, Text};

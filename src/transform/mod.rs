@@ -4,12 +4,53 @@
 //! - Leaves: for each change its outputs, or the reason why there are none.
 //! - Keeps true: a guest has nothing it was not given; a trap, a loop or a memory bomb costs its event, not the batch.
 //! - Never: versions (the host's affair), order, I/O for the guest.
+//!
+//! Three lifetimes, one type each (the idea is Spin's): an [`Engine`] lives as long as the process, a [`Component`] as
+//! long as a module is served, an instance until its guest traps. A [`Transform`] holds a component and its present
+//! instance, and is replaced between two batches.
 
+mod binary;
+mod bounds;
+mod component;
+mod cut;
+mod engine;
+mod fault;
+mod guest;
+mod host;
+mod instance;
+mod metrics;
+mod output;
 pub mod settings;
+mod words;
+mod world;
 
 use bytestring::ByteString;
 
-use crate::event::JsonText;
+use crate::error::Failure;
+use crate::event::{Change, JsonText};
+
+pub use component::{Component, Unfit};
+pub use engine::Engine;
+pub use guest::Transform;
+pub use metrics::TransformMetrics;
+
+/// What makes outputs of changes.
+pub enum Transformer {
+    /// No module: the row itself is the document.
+    Row,
+    /// The user's module.
+    Guest(Box<Transform>),
+}
+
+impl Transformer {
+    /// One outcome for each change, in order. Blocks: see [`Transform::run`].
+    pub fn run(&mut self, changes: &[Change]) -> Result<Vec<Outcome>, Failure> {
+        match self {
+            Transformer::Row => Ok(changes.iter().map(|change| Ok(row(change))).collect()),
+            Transformer::Guest(transform) => transform.run(changes),
+        }
+    }
+}
 
 /// One thing a guest asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,7 +59,7 @@ pub enum Output {
     Index {
         /// Which; names that are not given are the host's defaults.
         target: Target,
-        /// The document: one JSON object, checked.
+        /// The document: one JSON object on one line, checked.
         body: JsonText,
     },
     /// Delete this document.
@@ -32,7 +73,7 @@ pub enum Output {
         topic: String,
         /// Its key.
         key: Option<String>,
-        /// JSON text, checked.
+        /// JSON text on one line, checked.
         body: JsonText,
     },
 }
@@ -50,3 +91,9 @@ pub struct Target {
 
 /// What became of one change: its outputs, or one sentence saying why there are none.
 pub type Outcome = Result<Vec<Output>, String>;
+
+/// What a row gives without a module: itself. A row that is gone gives nothing, so the host deletes its document.
+fn row(change: &Change) -> Vec<Output> {
+    let after = change.after.iter().filter(|_| !change.is_delete());
+    after.map(|body| Output::Index { target: Target::default(), body: body.clone() }).collect()
+}

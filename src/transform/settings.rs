@@ -1,7 +1,13 @@
+//! `[pipelines.….transform]`.
+
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::limits::EPOCH_TICK;
 use crate::settings::Section;
+
+/// What the smallest guest of any toolchain takes: one page of 64 KiB for data, and its stack.
+const MEMORY_BYTES_MIN: u64 = 1 << 20;
 
 /// The user's module and what it is given.
 #[derive(Clone, Debug)]
@@ -24,10 +30,17 @@ pub fn read(section: &Section<'_>) -> TransformSettings {
         section.missing("module");
     }
     let memory = section.size("memory", 64 << 20);
+    if memory < MEMORY_BYTES_MIN {
+        section.problem("memory", "must be at least 1MiB: no guest starts with less");
+    }
+    let timeout = section.duration("timeout", Duration::from_secs(1));
+    if timeout < EPOCH_TICK {
+        section.problem("timeout", format!("must be at least {}: deadlines are no finer", humantime::format_duration(EPOCH_TICK)));
+    }
     TransformSettings {
         module: section.path_to("module").unwrap_or_default(),
         config: section.json("config").unwrap_or_else(|| serde_json::json!({})),
-        timeout: section.duration("timeout", Duration::from_secs(1)),
+        timeout,
         memory_bytes: usize::try_from(memory).unwrap_or(usize::MAX),
         before: section.boolean("before", false),
     }

@@ -1,28 +1,39 @@
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::error::Failure;
 use crate::settings::Section;
+use crate::sink::file::FileSink;
+use crate::sink::file::client::Lines;
 use crate::sink::{Sink, SinkContext, SinkSettings};
 
 /// Settings of the file sink.
 #[derive(Clone, Debug)]
-pub struct FileSinkSettings {}
+pub struct FileSinkSettings {
+    /// The file; none: standard output, which is written as `-`.
+    path: Option<PathBuf>,
+    index: Option<String>,
+}
 
 /// Reads `[pipelines.….sink.file]`.
 pub fn read(section: &Section<'_>) -> Box<dyn SinkSettings> {
-    let _ = section;
-    Box::new(FileSinkSettings {})
+    let path = match section.required_string("path").as_str() {
+        "-" => None,
+        _ => section.path_to("path"),
+    };
+    Box::new(FileSinkSettings { path, index: section.string("index") })
 }
 
 #[async_trait]
 impl SinkSettings for FileSinkSettings {
     fn index(&self) -> Option<&str> {
-        None
+        self.index.as_deref()
     }
 
     async fn open(&self, _context: &SinkContext) -> Result<Arc<dyn Sink>, Failure> {
-        Err(Failure::bug("not built yet"))
+        let lines = self.path.as_ref().map_or_else(Lines::stdout, |path| Lines::file(path.clone()));
+        Ok(Arc::new(FileSink::new(lines)))
     }
 }

@@ -1,13 +1,34 @@
 //! From a message to a change. Plain functions on data.
+//!
+//! - Enters: a [`Message`] of a lane, in the lane's order, and what is remembered of the lane.
+//! - Leaves: what it turned out to be, or the reason of its dead letter with as much of key, table and version as was read.
+//! - Keeps true: rows are the text they came as, digit for digit; a row is never taken for an envelope, nor the reverse.
+//! - Never: I/O, a panic on any bytes, a row's data in a reason (but for the key columns that contradict each other).
+//!
+//! `text` (bytes to checked JSON) → `shape` (what is it?) → `metadata`, `key`, `version`, `names` → `reading` (joins them).
 
+mod fields;
+mod key;
+mod metadata;
+mod names;
+mod reading;
 pub mod settings;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod text;
+mod time;
+mod version;
 
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Change, Key, Message, Version};
-use settings::DecodeSettings;
+use names::Names;
+use reading::Reading;
+use settings::{DecodeSettings, Format};
+use version::Versions;
 
 /// What a message turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +59,7 @@ pub enum Decoded {
 pub struct LaneMemory {
     /// Highest LSN of a snapshot row seen: the first part of the version of a change whose sequence has none.
     pub snapshot_lsn: u64,
-    /// Hash of the key that the last message deleted: the tombstone that follows says nothing new.
+    /// Hash of topic and key that the last message deleted: the tombstone that follows says nothing new.
     pub deleted_key: Option<u64>,
 }
 
@@ -59,18 +80,39 @@ pub struct DecodeError {
 /// Turns messages into changes.
 #[derive(Clone, Debug)]
 pub struct Decoder {
-    settings: DecodeSettings,
+    format: Format,
+    versions: Versions,
+    names: Names,
 }
 
 impl Decoder {
     /// A decoder for one pipeline.
     pub fn new(settings: DecodeSettings) -> Self {
-        Self { settings }
+        Self { format: settings.format, versions: Versions::new(&settings), names: Names::default() }
     }
 
     /// Decodes one message; `lane` is what is remembered of its lane, and is brought up to date.
     pub fn decode(&mut self, message: &Message, lane: &mut LaneMemory) -> Result<Decoded, DecodeError> {
-        let _ = (message, lane, &self.settings);
-        Ok(Decoded::Ignored("heartbeat"))
+        let deleted_key = lane.deleted_key.take();
+        let (format, versions, names) = (self.format, &self.versions, &mut self.names);
+        let mut reading =
+            Reading { message, format, versions, names, lane: &mut *lane, deleted_key, key: None, table: None, version: None };
+        let decoded = reading.run();
+        let (key, table, version) = (reading.key, reading.table, reading.version);
+        match &decoded {
+            Ok(Decoded::Change(change)) if change.is_delete() => {
+                lane.deleted_key = change.key.as_ref().map(|key| key::hash(message, key));
+            }
+            Ok(Decoded::Tombstone { key, .. }) => lane.deleted_key = Some(key::hash(message, key)),
+            // A tombstone may be sent twice, too.
+            Ok(Decoded::Ignored("tombstone")) => lane.deleted_key = deleted_key,
+            _ => {}
+        }
+        decoded.map_err(|reason| DecodeError {
+            reason,
+            key: key.map(|key| key.id.to_string()),
+            table: Some(table.unwrap_or_else(|| self.names.table_of_topic(&message.origin.topic))),
+            version,
+        })
     }
 }

@@ -1,0 +1,16 @@
+//! `rowmill check`: every problem of a configuration at once.
+
+use std::path::Path;
+
+use super::{DONE, load};
+
+/// Shows the problems with their lines; 2 when there are any.
+pub fn check(config: &Path) -> u8 {
+    match load(config) {
+        Ok(plan) => {
+            println!("{} is good: {} pipeline(s)", config.display(), plan.pipelines.len());
+            DONE
+        }
+        Err(wrong) => wrong,
+    }
+}

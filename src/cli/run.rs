@@ -1,0 +1,94 @@
+//! `rowmill run`: the pipelines of a configuration, until they are told to end.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prometheus::Registry;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{DONE, FAILED, INTERRUPTED, failed, load};
+use crate::api;
+use crate::clock::Clock;
+use crate::config::{Plan, ServerSettings};
+use crate::pipeline::{Ending, Pipelines};
+
+/// Runs until the pipelines end or a signal comes.
+pub async fn run(config: &Path, until_caught_up: bool) -> u8 {
+    match load(config) {
+        Ok(plan) => run_plan(plan, until_caught_up).await,
+        Err(wrong) => wrong,
+    }
+}
+
+/// Runs a checked plan.
+pub async fn run_plan(plan: Plan, until_caught_up: bool) -> u8 {
+    let server = plan.server.clone();
+    let listener = match listen(&server).await {
+        Ok(listener) => listener,
+        Err(message) => return failed(message),
+    };
+    let registry = Registry::new();
+    let pipelines = match Pipelines::start(plan, &registry, &Clock::system(), until_caught_up) {
+        Ok(pipelines) => Arc::new(pipelines),
+        Err(failure) => return failed(failure),
+    };
+    let serving = listener.map(|listener| {
+        if let Ok(address) = listener.local_addr() {
+            tracing::info!("listening on http://{address}");
+        }
+        tokio::spawn(api::serve(listener, api::Api::new(pipelines.clone(), registry, &server)))
+    });
+    let exit = wait(&pipelines, server.drain_timeout).await;
+    if let Some(serving) = serving {
+        serving.abort();
+    }
+    exit
+}
+
+async fn listen(server: &ServerSettings) -> Result<Option<TcpListener>, String> {
+    let Some(address) = server.listen else { return Ok(None) };
+    let listener = TcpListener::bind(address).await;
+    listener.map(Some).map_err(|error| format!("cannot listen on {address}: {error}; set another server.listen, or \"off\""))
+}
+
+/// Waits for the end of all pipelines, or for a signal and then for the drain.
+async fn wait(pipelines: &Pipelines, drain_timeout: Duration) -> u8 {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return failed("signals cannot be listened to");
+    };
+    let ended = pipelines.ended();
+    tokio::pin!(ended);
+    let exit = tokio::select! {
+        ending = &mut ended => return exit_of(ending),
+        _ = terminate.recv() => DONE,
+        _ = interrupt.recv() => INTERRUPTED,
+    };
+    tracing::info!("draining: what is at work is finished or left unsettled");
+    pipelines.drain();
+    tokio::select! {
+        ending = &mut ended => match ending {
+            Ending::Failed(_) => exit_of(ending),
+            _ => exit,
+        },
+        () = tokio::time::sleep(drain_timeout) => {
+            tracing::warn!("the drain took longer than server.drain_timeout: what is at work is left unsettled and read again next time");
+            exit
+        }
+        _ = terminate.recv() => exit,
+        _ = interrupt.recv() => INTERRUPTED,
+    }
+}
+
+fn exit_of(ending: Ending) -> u8 {
+    match ending {
+        Ending::CaughtUp | Ending::Drained => DONE,
+        Ending::Failed(failures) => {
+            for (pipeline, failure) in failures {
+                failed(format!("pipeline {pipeline}: {failure}"));
+            }
+            FAILED
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! `rowmill state`: what is remembered of a row.
+
+use std::path::Path;
+
+use clap::Subcommand;
+use serde_json::json;
+
+use super::{DONE, FAILED, failed, load};
+use crate::error::Failure;
+use crate::state::{Rows, Store};
+
+/// What to look at.
+#[derive(Debug, Subcommand)]
+pub enum Look {
+    /// What is remembered of one row: version, documents, and the row itself where rows are kept
+    Get {
+        /// The table, as `schema.table`
+        table: String,
+        /// The row's key as text: `42`, or `north|7` for several columns
+        key: String,
+        /// Only this pipeline
+        #[arg(long)]
+        pipeline: Option<String>,
+    },
+    /// Where the reading of every lane stands
+    Positions,
+}
+
+/// Opens the state beside whoever runs on it, and shows one JSON object a line.
+pub fn state(config: &Path, look: &Look) -> u8 {
+    let plan = match load(config) {
+        Ok(plan) => plan,
+        Err(wrong) => return wrong,
+    };
+    let shown = Store::open_read_only(&plan.state.dir).map_err(Failure::from).and_then(|store| show(&store, look));
+    match shown {
+        Ok(lines) if lines.is_empty() => {
+            eprintln!("rowmill: nothing is remembered of that");
+            FAILED
+        }
+        Ok(lines) => {
+            for line in lines {
+                println!("{line}");
+            }
+            DONE
+        }
+        Err(failure) => failed(failure),
+    }
+}
+
+fn show(store: &Store, look: &Look) -> Result<Vec<serde_json::Value>, Failure> {
+    let mut lines = Vec::new();
+    for (name, _) in store.pipelines()? {
+        let Some(state) = store.existing_pipeline(&name)? else { continue };
+        match look {
+            Look::Positions => {
+                for (lane, record) in state.positions()? {
+                    lines.push(json!({"pipeline": name, "lane": &*lane, "position": record.position}));
+                }
+            }
+            Look::Get { pipeline: Some(wanted), .. } if *wanted != name => {}
+            Look::Get { table, key, .. } => {
+                let (row, mut rows) = (state.key(table, key), Rows::default());
+                state.load(&mut rows, std::iter::once(row.clone()))?;
+                let Some(record) = rows.record(&row) else { continue };
+                let text = state.row_text(&rows, &row)?;
+                let row: Option<serde_json::Value> = text.and_then(|text| serde_json::from_str(&text).ok());
+                let documents = record.documents.iter().map(|document| {
+                    json!({"index": document.index, "id": document.id, "routing": document.routing,
+                           "version": document.version.0, "live": document.is_live})
+                });
+                lines.push(json!({
+                    "pipeline": name, "table": table, "key": key,
+                    "version": {"first": record.version.first, "second": record.version.second},
+                    "deleted_ms": record.deleted_ms, "documents": documents.collect::<Vec<_>>(), "row": row,
+                }));
+            }
+        }
+    }
+    Ok(lines)
+}

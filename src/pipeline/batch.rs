@@ -1,0 +1,121 @@
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::config::BatchSettings;
+use crate::event::{Lane, Message, Origin};
+use crate::source::decode::{DecodeError, Decoded, Decoder, LaneMemory};
+
+/// One message, decoded, waiting for its batch.
+#[derive(Clone, Debug)]
+pub struct Item {
+    /// Its lane.
+    pub lane: Lane,
+    /// Where the lane stands after it.
+    pub position: u64,
+    /// What decoding must remember from here on.
+    pub memory: LaneMemory,
+    /// What it is.
+    pub what: What,
+}
+
+/// What an item is.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// An event.
+    Event(Box<Event>),
+    /// A step of the lane without an event.
+    Passed,
+}
+
+/// An event with what is needed to set it aside.
+#[derive(Clone, Debug)]
+pub struct Event {
+    /// Where it stood.
+    pub origin: Origin,
+    /// When it was written to the topic, in milliseconds since 1970; 0 when not known.
+    pub timestamp_ms: u64,
+    /// Its value as it came.
+    pub value: Option<Bytes>,
+    /// What it came to.
+    pub decoded: Result<Decoded, DecodeError>,
+}
+
+/// Items in the order they came, until they are taken as a batch.
+#[derive(Debug, Default)]
+pub struct Backlog {
+    items: VecDeque<(Item, usize)>,
+    bytes: usize,
+    deletes: usize,
+}
+
+impl Backlog {
+    /// Decodes a message and puts it at the end.
+    pub fn push(&mut self, message: Message, decoder: &mut Decoder, memory: &mut LaneMemory) {
+        let decoded = decoder.decode(&message, memory);
+        let size = message.size_bytes();
+        let event = Event { origin: message.origin, timestamp_ms: message.timestamp_ms, value: message.value, decoded };
+        self.put(Item { lane: message.lane, position: message.position, memory: memory.clone(), what: What::Event(event.into()) }, size);
+    }
+
+    /// Notes that a lane has moved on without an event.
+    pub fn pass(&mut self, lane: Lane, position: u64, memory: &LaneMemory) {
+        self.put(Item { lane, position, memory: memory.clone(), what: What::Passed }, 0);
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// Whether the next item is the emptying of a table, which is handled by itself.
+    pub fn starts_with_truncate(&self) -> bool {
+        self.items.front().is_some_and(|(item, _)| is_truncate(item))
+    }
+
+    /// Whether a batch need not wait for more: it is full, or holds a delete or a truncate, which never wait.
+    pub fn is_due(&self, settings: &BatchSettings) -> bool {
+        self.items.len() >= settings.max_documents || self.bytes >= settings.max_bytes || self.deletes > 0
+    }
+
+    /// Takes the next batch: all that waits, up to the bounds, and a truncate only by itself.
+    pub fn take(&mut self, settings: &BatchSettings) -> Vec<Item> {
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        while let Some((item, size)) = self.items.front() {
+            let is_alone = is_truncate(item);
+            let is_full = batch.len() >= settings.max_documents || bytes + size > settings.max_bytes || is_alone;
+            if is_full && !batch.is_empty() {
+                break;
+            }
+            let Some((item, size)) = self.items.pop_front() else { break };
+            bytes += size;
+            self.bytes -= size;
+            self.deletes -= usize::from(never_waits(&item));
+            batch.push(item);
+            if is_alone {
+                break;
+            }
+        }
+        batch
+    }
+
+    fn put(&mut self, item: Item, size: usize) {
+        self.bytes += size;
+        self.deletes += usize::from(never_waits(&item));
+        self.items.push_back((item, size));
+    }
+}
+
+fn is_truncate(item: &Item) -> bool {
+    matches!(&item.what, What::Event(event) if matches!(event.decoded, Ok(Decoded::Truncate { .. })))
+}
+
+fn never_waits(item: &Item) -> bool {
+    let What::Event(event) = &item.what else { return false };
+    match &event.decoded {
+        Ok(Decoded::Change(change)) => change.is_delete(),
+        Ok(Decoded::Tombstone { .. } | Decoded::Truncate { .. }) => true,
+        Ok(Decoded::Ignored(_)) | Err(_) => false,
+    }
+}

@@ -1,0 +1,183 @@
+//! Writes to verdicts: what is down is waited for, what is refused as a whole is taken apart.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Mutex;
+
+use crate::clock::Clock;
+use crate::config::BatchSettings;
+use crate::error::{Failure, Kind};
+use crate::event::Write;
+use crate::limits;
+use crate::pipeline::metrics::PipelineMetrics;
+use crate::pipeline::progress::Progress;
+use crate::sink::{Sink, Verdict, WriteError};
+
+/// Writes to one sink. Cheap to clone; clones know the same indexes.
+#[derive(Clone)]
+pub struct Deliverer {
+    sink: Arc<dyn Sink>,
+    settings: BatchSettings,
+    clock: Clock,
+    metrics: PipelineMetrics,
+    progress: Arc<Progress>,
+    /// Indexes that the sink has prepared. Held while preparing, so that one request at a time creates an index.
+    prepared: Arc<Mutex<HashSet<Arc<str>>>>,
+}
+
+/// The last word on a write: it is settled either way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It is there, durably.
+    Stored,
+    /// Something as new or newer was there already.
+    Stale,
+    /// The sink will never take it, and why.
+    Refused(String),
+}
+
+impl Deliverer {
+    /// A deliverer for one pipeline.
+    pub fn new(sink: Arc<dyn Sink>, settings: BatchSettings, clock: Clock, metrics: PipelineMetrics, progress: Arc<Progress>) -> Self {
+        Self { sink, settings, clock, metrics, progress, prepared: Arc::default() }
+    }
+
+    /// Reaches out to the sink until it answers; `index` is the one documents go to, where it is known beforehand.
+    pub async fn prepare(&self, index: Option<&str>) -> Result<(), Failure> {
+        let indexes: Vec<Arc<str>> = index.map(Arc::from).into_iter().collect();
+        self.prepare_indexes(indexes).await
+    }
+
+    /// Writes until every write has its answer, for as long as it takes. Gives one answer for each write, in order.
+    ///
+    /// Fails only where a person must do something.
+    pub async fn deliver(&self, writes: &[Write]) -> Result<Vec<Answer>, Failure> {
+        let indexes: HashSet<&Arc<str>> = writes.iter().map(|write| &write.index).collect();
+        self.prepare_indexes(indexes.into_iter().cloned().collect()).await?;
+        let mut answers: Vec<Option<Answer>> = vec![None; writes.len()];
+        let mut groups = self.groups(writes);
+        let mut attempt = 0;
+        while let Some(group) = groups.pop_front() {
+            let request: Vec<Write> = group.iter().filter_map(|place| writes.get(*place).cloned()).collect();
+            match self.sink.write(&request).await {
+                Ok(verdicts) => {
+                    let again = note(&mut answers, &group, verdicts);
+                    let Some((reason, places)) = again else {
+                        attempt = 0;
+                        self.progress.sink_answered();
+                        continue;
+                    };
+                    groups.push_front(places);
+                    self.back_off(&mut attempt, reason, &format!("the sink put documents off ({reason})"), None).await;
+                }
+                Err(WriteError::Split { message }) => split(&mut groups, &mut answers, group, &message),
+                Err(WriteError::IndexMissing { index }) => {
+                    self.prepared.lock().await.remove(index.as_str());
+                    groups.push_front(group);
+                    self.prepare_indexes(vec![index.into()]).await?;
+                    // An index that is gone again at once must not be made in a tight loop.
+                    self.back_off(&mut attempt, "index missing", "the index was removed", None).await;
+                }
+                Err(WriteError::Unavailable { reason, message, after }) => {
+                    groups.push_front(group);
+                    self.back_off(&mut attempt, reason, &message, after).await;
+                }
+                Err(WriteError::Overloaded { message, after }) => {
+                    groups.push_front(group);
+                    self.back_off(&mut attempt, "429", &message, after).await;
+                }
+                Err(WriteError::Misconfigured { remedy }) => return Err(Failure::misconfigured(remedy)),
+            }
+        }
+        let answers: Option<Vec<Answer>> = answers.into_iter().collect();
+        answers.ok_or_else(|| Failure::bug("the sink left writes without a verdict"))
+    }
+
+    /// The writes of one request each, by the bounds of the configuration.
+    fn groups(&self, writes: &[Write]) -> VecDeque<Vec<usize>> {
+        let mut groups: VecDeque<Vec<usize>> = VecDeque::new();
+        let mut bytes = 0;
+        for (place, write) in writes.iter().enumerate() {
+            let size = write.size_bytes();
+            match groups.back_mut() {
+                Some(group) if group.len() < self.settings.max_documents && bytes + size <= self.settings.max_bytes => {
+                    group.push(place);
+                    bytes += size;
+                }
+                _ => {
+                    groups.push_back(vec![place]);
+                    bytes = size;
+                }
+            }
+        }
+        groups
+    }
+
+    async fn prepare_indexes(&self, indexes: Vec<Arc<str>>) -> Result<(), Failure> {
+        let mut prepared = self.prepared.lock().await;
+        let new: Vec<Arc<str>> = indexes.into_iter().filter(|index| !prepared.contains(index)).collect();
+        if new.is_empty() && !prepared.is_empty() {
+            return Ok(());
+        }
+        let mut attempt = 0;
+        loop {
+            match self.sink.prepare(&new).await {
+                Ok(()) => break,
+                Err(failure) if failure.kind == Kind::Unavailable => {
+                    self.back_off(&mut attempt, "unreachable", &failure.message, None).await;
+                }
+                Err(failure) => return Err(failure),
+            }
+        }
+        self.progress.sink_answered();
+        prepared.extend(new);
+        Ok(())
+    }
+
+    /// Waits before the next try: longer each time, a little different for everyone, at least what the server asked for.
+    async fn back_off(&self, attempt: &mut u32, reason: &str, message: &str, after: Option<Duration>) {
+        self.metrics.sink_retry(reason);
+        self.progress.sink_trouble(message);
+        if *attempt == 0 {
+            tracing::warn!(pipeline = self.metrics.pipeline(), reason, "the sink is waited for: {message}");
+        }
+        let delay = limits::RETRY_DELAY_FIRST.saturating_mul(2_u32.saturating_pow(*attempt)).min(limits::RETRY_DELAY_MAX);
+        *attempt += 1;
+        tokio::time::sleep(self.clock.jittered(delay).max(after.unwrap_or_default())).await;
+    }
+}
+
+/// Notes verdicts, and gives the places that are to be written again with the reason of the first.
+fn note(answers: &mut [Option<Answer>], group: &[usize], verdicts: Vec<Verdict>) -> Option<(&'static str, Vec<usize>)> {
+    let mut again: Option<(&'static str, Vec<usize>)> = None;
+    for (place, verdict) in group.iter().zip(verdicts) {
+        let answer = match verdict {
+            Verdict::Stored => Answer::Stored,
+            Verdict::Stale => Answer::Stale,
+            Verdict::Refused(reason) => Answer::Refused(reason),
+            Verdict::Retry(reason) => {
+                again.get_or_insert_with(|| (reason, Vec::new())).1.push(*place);
+                continue;
+            }
+        };
+        if let Some(slot) = answers.get_mut(*place) {
+            *slot = Some(answer);
+        }
+    }
+    again
+}
+
+/// Halves a group that was refused as a whole; one that stands alone is the guilty one.
+fn split(groups: &mut VecDeque<Vec<usize>>, answers: &mut [Option<Answer>], mut group: Vec<usize>, message: &str) {
+    if let [place] = group.as_slice() {
+        if let Some(slot) = answers.get_mut(*place) {
+            *slot = Some(Answer::Refused(message.to_owned()));
+        }
+        return;
+    }
+    let second = group.split_off(group.len() / 2);
+    groups.push_front(second);
+    groups.push_front(group);
+}

@@ -1,0 +1,163 @@
+//! From what the guest asked for, and what the row produced before, to what the sink is to write. Plain functions.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::event::{Action, Change, DocumentVersion, JsonText, Write};
+use crate::limits;
+use crate::state::{DocumentRecord, RowRecord};
+use crate::transform::{Output, Target};
+
+/// What one change comes to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Documents {
+    /// For the sink, in order.
+    pub writes: Vec<Write>,
+    /// Documents whose body is as it was written last: nothing to do.
+    pub unchanged: u64,
+}
+
+/// The pipeline's index for each topic and table.
+#[derive(Clone, Debug)]
+pub struct IndexNames {
+    template: String,
+    names: HashMap<(Arc<str>, Arc<str>), Arc<str>>,
+}
+
+impl IndexNames {
+    /// Names by the sink's template; without one, the topic's name in lower case.
+    pub fn new(template: Option<&str>) -> Self {
+        Self { template: template.unwrap_or("{topic}").to_owned(), names: HashMap::new() }
+    }
+
+    /// Whether the same index serves all tables.
+    pub fn fixed(&self) -> Option<&str> {
+        (!self.template.contains('{')).then_some(&self.template)
+    }
+
+    /// The index of a change.
+    pub fn of(&mut self, change: &Change) -> Arc<str> {
+        let place = (change.origin.topic.clone(), change.table.clone());
+        let template = &self.template;
+        let name = self.names.entry(place).or_insert_with_key(|(topic, table)| {
+            if !template.contains('{') {
+                return template.as_str().into();
+            }
+            let (schema, name) = table.rsplit_once('.').unwrap_or(("", table));
+            let filled = template.replace("{topic}", topic).replace("{schema}", schema).replace("{table}", name);
+            // Search servers take no capitals in an index's name.
+            filled.to_lowercase().into()
+        });
+        name.clone()
+    }
+}
+
+/// Works out the writes of one change, and brings what is remembered of its row up to date.
+///
+/// What the row produced before and does not produce now is deleted. A delete that produced nothing we know of deletes the
+/// document of the row's own key: the state may have been lost since it was written.
+pub fn plan(change: &Change, outputs: Vec<Output>, record: Option<&mut RowRecord>, index: &Arc<str>) -> Result<Documents, String> {
+    let mut planned = Documents::default();
+    let mut keyless = RowRecord::default();
+    let lineage = record.unwrap_or(&mut keyless);
+    lineage.documents.retain(|document| document.is_live || !document.version.is_surpassed_by(change.version));
+    check(change, &outputs)?;
+    let mut wanted: Vec<Target> = Vec::new();
+    let has_outputs = !outputs.is_empty();
+    for output in outputs {
+        match output {
+            Output::Index { target, body } => {
+                write(&mut planned, change, lineage, index, &target, Some(body));
+                wanted.push(target);
+            }
+            Output::Delete { target } => {
+                write(&mut planned, change, lineage, index, &target, None);
+                wanted.push(target);
+            }
+            Output::Emit { topic, key, body } => planned.writes.push(Write {
+                index: topic.into(),
+                id: key.map_or_else(|| change.key_id().into(), ByteString::from),
+                routing: None,
+                version: DocumentVersion::after(change.version, None),
+                action: Action::Emit(body),
+            }),
+        }
+    }
+    let orphans: Vec<Target> =
+        lineage.documents.iter().filter(|d| d.is_live).map(target_of).filter(|target| !wanted.contains(target)).collect();
+    for orphan in &orphans {
+        write(&mut planned, change, lineage, index, orphan, None);
+    }
+    let is_unknown = change.is_delete() && !has_outputs && orphans.is_empty() && lineage.documents.is_empty();
+    if is_unknown && change.key.is_some() {
+        write(&mut planned, change, lineage, index, &Target::default(), None);
+    }
+    Ok(planned)
+}
+
+fn check(change: &Change, outputs: &[Output]) -> Result<(), String> {
+    for output in outputs {
+        let (Output::Index { target, .. } | Output::Delete { target }) = output else { continue };
+        let id = target.id.as_ref().or(change.key.as_ref().map(|key| &key.id));
+        let Some(id) = id else {
+            return Err(format!("table {} has no key: give it a primary key, or a transform that names each document's id", change.table));
+        };
+        if id.is_empty() {
+            return Err("the document's id is empty".to_owned());
+        }
+        if id.len() > limits::DOCUMENT_ID_BYTES_MAX {
+            return Err(format!("the document's id has {} bytes, and search servers take {}", id.len(), limits::DOCUMENT_ID_BYTES_MAX));
+        }
+    }
+    Ok(())
+}
+
+/// Plans one write (a delete without a body), unless the sink has the very same document.
+fn write(planned: &mut Documents, change: &Change, lineage: &mut RowRecord, index: &Arc<str>, target: &Target, body: Option<JsonText>) {
+    let place = lineage.documents.iter().position(|document| target_of(document) == *target);
+    let last = place.and_then(|place| lineage.documents.get(place));
+    let body_hash = body.as_ref().map(|body| xxh3_64(body.as_bytes()));
+    if last.is_some_and(|last| last.is_live && body_hash.is_some() && last.body_hash == body_hash) {
+        planned.unchanged += 1;
+        return;
+    }
+    let version = DocumentVersion::after(change.version, last.map(|last| last.version));
+    let record = DocumentRecord {
+        index: target.index.as_ref().map(|index| index.to_string()),
+        id: target.id.as_ref().map(|id| id.to_string()),
+        routing: target.routing.as_ref().map(|routing| routing.to_string()),
+        version,
+        body_hash,
+        is_live: body.is_some(),
+    };
+    match place.and_then(|place| lineage.documents.get_mut(place)) {
+        Some(known) => *known = record,
+        None => lineage.documents.push(record),
+    }
+    planned.writes.push(Write {
+        index: target.index.as_ref().map_or_else(|| index.clone(), |index| Arc::from(&**index)),
+        id: target.id.clone().or_else(|| change.key.as_ref().map(|key| key.id.clone())).unwrap_or_default(),
+        routing: target.routing.clone(),
+        version,
+        action: body.map_or(Action::Delete, Action::Index),
+    });
+}
+
+fn target_of(document: &DocumentRecord) -> Target {
+    Target {
+        id: document.id.as_deref().map(ByteString::from),
+        index: document.index.as_deref().map(ByteString::from),
+        routing: document.routing.as_deref().map(ByteString::from),
+    }
+}
+
+/// Forgets that the body of a refused write is stored: the same body is to be tried again when it comes again.
+pub fn forget_body(record: &mut RowRecord, refused: DocumentVersion) {
+    // A later batch that found the body unchanged carries the same version, so the version names the write.
+    for document in record.documents.iter_mut().filter(|document| document.version == refused) {
+        document.body_hash = None;
+    }
+}

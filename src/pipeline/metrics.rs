@@ -1,0 +1,123 @@
+use prometheus::{Histogram, HistogramTimer, HistogramVec, IntCounterVec, IntGauge};
+
+use crate::event::Action;
+use crate::metrics::Metrics;
+use crate::pipeline::deliver::Answer;
+use crate::pipeline::process::Tally;
+use crate::pipeline::progress::Snapshot;
+use crate::pipeline::status::{LaneStatus, Totals};
+
+/// What a pipeline counts.
+#[derive(Clone, Debug)]
+pub struct PipelineMetrics {
+    pipeline: String,
+    events: IntCounterVec,
+    documents: IntCounterVec,
+    retries: IntCounterVec,
+    stages: HistogramVec,
+    end_to_end: Histogram,
+    /// Dead letters kept.
+    pub dead_letters: IntGauge,
+    /// Events at the source that are not durable yet.
+    pub lag_events: IntGauge,
+    /// Age of the last event applied while there are newer ones.
+    pub lag_seconds: prometheus::Gauge,
+    /// The ladder of all lanes together.
+    pub positions: prometheus::IntGaugeVec,
+}
+
+impl PipelineMetrics {
+    /// Declares them.
+    pub fn declare(metrics: &Metrics) -> Self {
+        Self {
+            pipeline: metrics.pipeline().to_owned(),
+            events: metrics.counters("rowmill_events_total", "Events by what became of them.", &["outcome"]),
+            documents: metrics.counters("rowmill_documents_total", "Documents by action and the sink's verdict.", &["action", "verdict"]),
+            retries: metrics.counters("rowmill_sink_retries_total", "Requests to the sink that were put off, by reason.", &["reason"]),
+            stages: metrics.stage_seconds("rowmill_stage_seconds", "Seconds a batch spends in each stage.", &["stage"]),
+            end_to_end: metrics.end_to_end_seconds("rowmill_end_to_end_seconds", "Seconds from the commit at the source to the sink's answer."),
+            dead_letters: metrics.gauge("rowmill_dead_letters", "Dead letters kept."),
+            lag_events: metrics.gauge("rowmill_lag_events", "Events (file: bytes) at the source that are not yet durable."),
+            lag_seconds: metrics.gauge_f64("rowmill_lag_seconds", "Age of the last event applied, while there are newer ones."),
+            positions: metrics.gauges("rowmill_position", "The lag ladder, summed over the lanes: newest, received, applied, durable.", &["step"]),
+        }
+    }
+
+    /// The pipeline's name.
+    pub fn pipeline(&self) -> &str {
+        &self.pipeline
+    }
+
+    /// Times one stage of a batch until it is observed.
+    pub fn stage(&self, stage: &str) -> HistogramTimer {
+        self.stages.with_label_values(&[stage]).start_timer()
+    }
+
+    /// Counts events before the sink.
+    pub fn count(&self, tally: &Tally) {
+        for (outcome, count) in
+            [("applied", tally.applied), ("stale", tally.stale), ("dead", tally.dead), ("ignored", tally.ignored)]
+        {
+            self.events.with_label_values(&[outcome]).inc_by(count);
+        }
+        self.documents.with_label_values(&["index", "unchanged"]).inc_by(tally.unchanged);
+    }
+
+    /// Counts an answer of the sink.
+    pub fn answered(&self, action: &Action, answer: &Answer) {
+        let verdict = match answer {
+            Answer::Stored => "stored",
+            Answer::Stale => "stale",
+            Answer::Refused(_) => "refused",
+        };
+        self.documents.with_label_values(&[action.as_str(), verdict]).inc();
+    }
+
+    /// Counts an event that the sink refused.
+    pub fn refused(&self) {
+        self.events.with_label_values(&["dead"]).inc();
+    }
+
+    /// Counts a request that was put off.
+    pub fn sink_retry(&self, reason: &str) {
+        self.retries.with_label_values(&[reason]).inc();
+    }
+
+    /// Notes how long an event took from the source's commit to the sink's answer.
+    pub fn end_to_end(&self, seconds: f64) {
+        self.end_to_end.observe(seconds);
+    }
+
+    /// Sets the gauges by what the pipeline is doing.
+    pub fn show(&self, snapshot: &Snapshot) {
+        let whole = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+        self.lag_events.set(whole(snapshot.lag_events.unwrap_or(0)));
+        self.lag_seconds.set(snapshot.lag_seconds.unwrap_or(0.0));
+        let steps: [(&str, fn(&LaneStatus) -> Option<u64>); 4] = [
+            ("newest", |lane| lane.newest),
+            ("received", |lane| lane.received),
+            ("applied", |lane| lane.applied),
+            ("durable", |lane| lane.durable),
+        ];
+        for (step, position) in steps {
+            let sum = snapshot.lanes.iter().filter_map(position).sum();
+            self.positions.with_label_values(&[step]).set(whole(sum));
+        }
+    }
+
+    /// The sums, as the status shows them.
+    pub fn totals(&self) -> Totals {
+        let event = |outcome: &str| self.events.with_label_values(&[outcome]).get();
+        let document = |action: &str, verdict: &str| self.documents.with_label_values(&[action, verdict]).get();
+        Totals {
+            events_applied: event("applied"),
+            events_stale: event("stale"),
+            events_dead: event("dead"),
+            events_ignored: event("ignored"),
+            documents_indexed: document("index", "stored"),
+            documents_deleted: document("delete", "stored"),
+            documents_unchanged: document("index", "unchanged"),
+            documents_refused: document("index", "refused") + document("delete", "refused"),
+        }
+    }
+}

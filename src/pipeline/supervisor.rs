@@ -1,0 +1,353 @@
+//! All pipelines of a process: each in a task of its own, started, stopped and started again alone.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use prometheus::Registry;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::clock::Clock;
+use crate::config::{PipelinePlan, Plan};
+use crate::error::{Failure, Kind};
+use crate::limits;
+use crate::metrics::Metrics;
+use crate::pipeline::deliver::Deliverer;
+use crate::pipeline::document::IndexNames;
+use crate::pipeline::metrics::PipelineMetrics;
+use crate::pipeline::process::Processor;
+use crate::pipeline::progress::Progress;
+use crate::pipeline::runner::{Control, Ended, Positions, Runner};
+use crate::pipeline::status::{Command, CommandError, DeadLetter, ModuleStatus, PipelineStatus, RunState};
+use crate::sink::search::Search;
+use crate::sink::{Sink, SinkContext};
+use crate::source::SourceContext;
+use crate::source::decode::Decoder;
+use crate::source::decode::settings::VersionFrom;
+use crate::state::{PipelineState, Store};
+use crate::transform::{Engine, TransformMetrics, Transformer};
+
+/// How all pipelines came to their end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All have caught up, or their sources have ended.
+    CaughtUp,
+    /// They were told to end and did.
+    Drained,
+    /// These could not go on, each with its reason.
+    Failed(Vec<(String, Failure)>),
+}
+
+/// The pipelines of a process.
+pub struct Pipelines {
+    handles: Vec<Handle>,
+    store: Store,
+}
+
+struct Handle {
+    pipeline: Arc<Pipeline>,
+    control: watch::Sender<Control>,
+    task: Mutex<Option<JoinHandle<Result<Ended, Failure>>>>,
+}
+
+/// What outlives the restarts of one pipeline.
+struct Pipeline {
+    plan: PipelinePlan,
+    engine: Engine,
+    store: Store,
+    clock: Clock,
+    metrics: PipelineMetrics,
+    transform_metrics: TransformMetrics,
+    progress: Arc<Progress>,
+    module: Mutex<Option<ModuleStatus>>,
+    sink: tokio::sync::OnceCell<Arc<dyn Sink>>,
+    state_dir: std::path::PathBuf,
+    until_caught_up: bool,
+}
+
+impl Pipelines {
+    /// Opens the state and starts every pipeline of the plan. With `until_caught_up` each ends when it has read what was
+    /// there when it started.
+    pub fn start(plan: Plan, registry: &Registry, clock: &Clock, until_caught_up: bool) -> Result<Self, Failure> {
+        let store = Store::open(&plan.state, clock)?;
+        let engine = Engine::new(Some(&plan.state.dir.join("compiled")))?;
+        let state_bytes = Metrics::new(registry.clone(), "").process_gauge("rowmill_state_bytes", "Bytes of the state on disk.");
+        let handles = plan.pipelines.into_iter().map(|pipeline_plan| {
+            let metrics = Metrics::new(registry.clone(), &pipeline_plan.name);
+            let pipeline = Arc::new(Pipeline {
+                engine: engine.clone(),
+                store: store.clone(),
+                clock: clock.clone(),
+                metrics: PipelineMetrics::declare(&metrics),
+                transform_metrics: TransformMetrics::declare(&metrics),
+                progress: Arc::new(Progress::new(clock.clone())),
+                module: Mutex::default(),
+                sink: tokio::sync::OnceCell::new(),
+                state_dir: plan.state.dir.clone(),
+                plan: pipeline_plan,
+                until_caught_up,
+            });
+            let (control, receiver) = watch::channel(Control::default());
+            let task = tokio::spawn(supervise(pipeline.clone(), receiver));
+            Handle { pipeline, control, task: Mutex::new(Some(task)) }
+        });
+        let pipelines = Self { handles: handles.collect(), store: store.clone() };
+        tokio::spawn(async move {
+            loop {
+                state_bytes.set(i64::try_from(store.size_bytes()).unwrap_or(i64::MAX));
+                tokio::time::sleep(Duration::from_secs(5)).await;
+            }
+        });
+        Ok(pipelines)
+    }
+
+    /// Tells every pipeline to finish what is at work and end.
+    pub fn drain(&self) {
+        for handle in &self.handles {
+            handle.control.send_modify(|control| control.is_draining = true);
+        }
+    }
+
+    /// Waits until every pipeline has ended.
+    pub async fn ended(&self) -> Ending {
+        let mut failures = Vec::new();
+        let mut drained = false;
+        for handle in &self.handles {
+            let task = handle.task.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let Some(task) = task else { continue };
+            match task.await {
+                Ok(Ok(ended)) => drained |= ended == Ended::Drained,
+                Ok(Err(failure)) => failures.push((handle.pipeline.plan.name.clone(), failure)),
+                Err(error) => failures.push((handle.pipeline.plan.name.clone(), Failure::bug(format!("the pipeline ended: {error}")))),
+            }
+        }
+        // The last word of every pipeline is on disk before the process says that all is done.
+        if let Err(error) = self.store.sync() {
+            failures.push(("state".to_owned(), error.into()));
+        }
+        match failures.is_empty() {
+            false => Ending::Failed(failures),
+            true if drained => Ending::Drained,
+            true => Ending::CaughtUp,
+        }
+    }
+
+    fn handle(&self, name: &str) -> Result<&Handle, CommandError> {
+        let handle = self.handles.iter().find(|handle| handle.pipeline.plan.name == name);
+        handle.ok_or_else(|| CommandError::NotFound(name.to_owned()))
+    }
+}
+
+#[async_trait]
+impl crate::pipeline::status::Pipelines for Pipelines {
+    fn list(&self) -> Vec<PipelineStatus> {
+        self.handles.iter().map(|handle| handle.pipeline.status()).collect()
+    }
+
+    async fn command(&self, name: &str, command: Command) -> Result<(), CommandError> {
+        let handle = self.handle(name)?;
+        if handle.control.borrow().is_draining {
+            return Err(CommandError::Conflict("the process is shutting down: start it again first".to_owned()));
+        }
+        handle.control.send_modify(|control| match command {
+            Command::Pause => control.is_paused = true,
+            Command::Resume => control.is_paused = false,
+            Command::Restart => control.restarts += 1,
+        });
+        if command == Command::Pause {
+            let stands = || !matches!(handle.pipeline.progress.snapshot().state, RunState::Running);
+            for _ in 0..limits::PAUSE_CHECKS_MAX {
+                if stands() {
+                    return Ok(());
+                }
+                tokio::time::sleep(limits::PAUSE_CHECK_INTERVAL).await;
+            }
+            return Err(CommandError::Conflict("the sink has not answered yet: the pipeline pauses as soon as it does".to_owned()));
+        }
+        Ok(())
+    }
+
+    async fn dead_letters(&self, name: &str, limit: usize) -> Result<Option<Vec<DeadLetter>>, Failure> {
+        let Ok(handle) = self.handle(name) else { return Ok(None) };
+        Ok(Some(handle.pipeline.open_state()?.dead_letters(limit)?))
+    }
+
+    fn searches(&self) -> Vec<Arc<dyn Search>> {
+        self.handles.iter().filter_map(|handle| handle.pipeline.sink.get()?.search()).collect()
+    }
+
+    fn collections(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.searches().iter().flat_map(|search| search.collections()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+/// Runs one pipeline for the life of the process.
+async fn supervise(pipeline: Arc<Pipeline>, mut control: watch::Receiver<Control>) -> Result<Ended, Failure> {
+    let mut attempt: u32 = 0;
+    loop {
+        let started = pipeline.clock.instant();
+        let ran = tokio::select! {
+            ran = run_once(&pipeline, control.clone()) => ran,
+            // Connecting to what is down takes for ever; the end of the process does not wait for it.
+            () = draining_before_start(&pipeline, control.clone()) => Ok(Ended::Drained),
+        };
+        match ran {
+            Ok(Ended::Restart) => {}
+            Ok(ended) => {
+                pipeline.progress.set_phase(RunState::Finished);
+                return Ok(ended);
+            }
+            Err(failure) => {
+                tracing::error!(pipeline = pipeline.plan.name, kind = failure.kind.as_str(), "{failure}");
+                pipeline.progress.failed(&failure);
+                if started.elapsed() > limits::RETRY_DELAY_MAX {
+                    attempt = 0;
+                }
+                if failure.kind != Kind::Unavailable && pipeline.until_caught_up {
+                    return Err(failure);
+                }
+                let delay = (failure.kind == Kind::Unavailable).then(|| pipeline.clock.jittered(backoff(attempt)));
+                attempt += 1;
+                if !stand_by(&mut control, delay).await {
+                    return if failure.kind == Kind::Unavailable { Ok(Ended::Drained) } else { Err(failure) };
+                }
+            }
+        }
+    }
+}
+
+/// Waits for `delay` or for a restart (without a delay: for a restart alone). False: the process ends.
+async fn stand_by(control: &mut watch::Receiver<Control>, delay: Option<Duration>) -> bool {
+    let restarts = control.borrow().restarts;
+    let told = async {
+        let changed = control.wait_for(|control| control.is_draining || control.restarts != restarts).await;
+        changed.is_ok_and(|control| !control.is_draining)
+    };
+    match delay {
+        None => told.await,
+        Some(delay) => tokio::time::timeout(delay, told).await.unwrap_or(true),
+    }
+}
+
+/// Ends when the process drains while the pipeline has not got to its loop.
+async fn draining_before_start(pipeline: &Pipeline, mut control: watch::Receiver<Control>) {
+    let _ = control.wait_for(|control| control.is_draining).await;
+    if pipeline.progress.is_looping() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Opens everything and runs the loop.
+async fn run_once(pipeline: &Pipeline, control: watch::Receiver<Control>) -> Result<Ended, Failure> {
+    pipeline.progress.set_phase(RunState::Running);
+    let plan = &pipeline.plan;
+    let state = pipeline.open_state()?;
+    let positions = Arc::new(Positions::new(state.positions()?));
+    let transformer = pipeline.open_transformer().await?;
+    let sink = pipeline.open_sink().await?;
+    let indexes = IndexNames::new(plan.sink.index());
+    let (clock, metrics, progress) = (pipeline.clock.clone(), pipeline.metrics.clone(), pipeline.progress.clone());
+    let deliverer = Deliverer::new(sink.clone(), plan.batch.clone(), clock.clone(), metrics.clone(), progress.clone());
+    deliverer.prepare(indexes.fixed()).await?;
+    let context = SourceContext { pipeline: plan.name.clone(), positions: positions.clone(), clock: clock.clone() };
+    let source = plan.source.open(context).await?;
+    let ends = if pipeline.until_caught_up { Some(source.ends().await?) } else { None };
+    let processor = Processor {
+        state,
+        transformer,
+        indexes,
+        keep: plan.keep,
+        wants_before: plan.transform.as_ref().is_some_and(|transform| transform.before),
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+        next_batch: 1,
+    };
+    let runner = Runner {
+        source,
+        decoder: Decoder::new(plan.decode.clone()),
+        processor,
+        deliverer,
+        positions,
+        batch: plan.batch.clone(),
+        batches_in_flight: sink.requests_in_flight().clamp(1, limits::BATCHES_IN_FLIGHT_MAX),
+        clock,
+        metrics,
+        progress,
+        control,
+        ends,
+    };
+    tracing::info!(pipeline = plan.name, source = plan.source_kind, sink = plan.sink_kind, "the pipeline runs");
+    let _looping = pipeline.progress.looping();
+    runner.run().await
+}
+
+impl Pipeline {
+    fn open_state(&self) -> Result<PipelineState, Failure> {
+        Ok(self.store.pipeline(&self.plan.name, &unit(&self.plan.decode.version))?)
+    }
+
+    async fn open_transformer(&self) -> Result<Transformer, Failure> {
+        let Some(settings) = self.plan.transform.clone() else { return Ok(Transformer::rows()) };
+        let (engine, metrics, name) = (self.engine.clone(), self.transform_metrics.clone(), self.plan.name.clone());
+        let path = settings.module.display().to_string();
+        let opening = tokio::task::spawn_blocking(move || Transformer::open(&engine, &settings, &metrics, &name));
+        let transformer = opening.await.map_err(|error| Failure::bug(format!("opening the module ended: {error}")))??;
+        let mut module = self.module.lock().unwrap_or_else(PoisonError::into_inner);
+        let version = module.as_ref().map_or(1, |module| module.version + 1);
+        *module = transformer.module().map(|loaded| ModuleStatus {
+            hash: loaded.hash.to_string(),
+            version,
+            path,
+            bytes: loaded.bytes,
+            loaded_ms: self.clock.now_ms(),
+        });
+        Ok(transformer)
+    }
+
+    /// The sink is opened once for the life of the process: the search API holds on to it.
+    async fn open_sink(&self) -> Result<Arc<dyn Sink>, Failure> {
+        let dir = self.state_dir.join("sinks").join(&self.plan.name);
+        let context = SinkContext { pipeline: self.plan.name.clone(), clock: self.clock.clone(), dir };
+        self.sink.get_or_try_init(|| self.plan.sink.open(&context)).await.cloned()
+    }
+
+    fn status(&self) -> PipelineStatus {
+        let snapshot = self.progress.snapshot();
+        let remedy = (snapshot.state == RunState::Stopped).then(|| "mend what the reason says, then restart the pipeline".to_owned());
+        PipelineStatus {
+            name: self.plan.name.clone(),
+            source: self.plan.source_kind.to_owned(),
+            sink: self.plan.sink_kind.to_owned(),
+            state: snapshot.state,
+            reason: snapshot.reason,
+            remedy,
+            lanes: snapshot.lanes,
+            lag_events: snapshot.lag_events,
+            lag_seconds: snapshot.lag_seconds,
+            rates: snapshot.rates,
+            totals: self.metrics.totals(),
+            module: self.module.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            last_error: snapshot.last_error,
+            dead_letters: u64::try_from(self.metrics.dead_letters.get()).unwrap_or(0),
+        }
+    }
+}
+
+/// What versions are counted in: versions of different units cannot be compared.
+fn unit(version: &VersionFrom) -> String {
+    match version {
+        VersionFrom::Auto => "auto".to_owned(),
+        VersionFrom::Lsn => "lsn".to_owned(),
+        VersionFrom::Offset => "offset".to_owned(),
+        VersionFrom::Field(name) => format!("field:{name}"),
+        VersionFrom::Header(name) => format!("header:{name}"),
+    }
+}
+
+fn backoff(attempt: u32) -> Duration {
+    limits::RETRY_DELAY_FIRST.saturating_mul(2_u32.saturating_pow(attempt)).min(limits::RETRY_DELAY_MAX)
+}

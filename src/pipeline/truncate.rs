@@ -1,0 +1,80 @@
+//! A table was emptied: what its rows produced is deleted, in steps, before anything after it is read.
+
+use std::sync::Arc;
+
+use crate::error::Failure;
+use crate::event::{Change, Key, Lane, Operation, Origin, Version};
+use crate::limits;
+use crate::pipeline::document;
+use crate::pipeline::process::{Processor, Sourced, Tally, Work};
+use crate::state::{LaneRecord, RowChange, Text};
+
+/// The emptying of one table.
+#[derive(Clone, Debug)]
+pub struct Truncate {
+    /// `schema.table`.
+    pub table: Arc<str>,
+    /// Rows at or below this are gone.
+    pub version: Version,
+    /// Where it was read.
+    pub origin: Origin,
+}
+
+impl Processor {
+    /// Works out the next step of a truncate; none when no row is left. Batches before it must be committed.
+    ///
+    /// The guest is not asked: what a row produced is known, and goes with it. From the first step on the table has a
+    /// floor, so that rows from before the truncate that other partitions still hold are stale when they are read.
+    pub fn truncate_step(&mut self, truncate: &Truncate) -> Result<Option<Work>, Failure> {
+        let rows = self.state.live_rows(&truncate.table, truncate.version, limits::TRUNCATE_STEP_KEYS_MAX)?;
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        let mut work = Work::new(self.next_batch);
+        work.effects.floors.push((truncate.table.clone(), truncate.version));
+        let mut writes = Vec::new();
+        for (cause, (row, mut record)) in rows.into_iter().enumerate() {
+            let change = delete_of(truncate, row.id());
+            let remembered = Arc::make_mut(&mut record);
+            remembered.version = truncate.version;
+            remembered.deleted_ms = Some(self.clock.now_ms());
+            let index = self.indexes.of(&change);
+            let planned = document::plan(&change, Vec::new(), Some(remembered), &index).map_err(Failure::bug)?;
+            work.causes.extend(planned.writes.iter().map(|_| cause));
+            writes.extend(planned.writes);
+            work.effects.rows.push(RowChange { key: row.clone(), record, text: Text::Removed });
+            work.changes.push(change);
+            work.sources.push(Sourced { row: Some(row), timestamp_ms: 0, value: None });
+        }
+        work.writes = Arc::new(writes);
+        self.next_batch += 1;
+        self.state.stage(work.number, &work.effects);
+        Ok(Some(work))
+    }
+
+    /// The end of a truncate: the floor, and the lane's position after it.
+    pub fn truncate_end(&mut self, truncate: &Truncate, positions: Vec<(Lane, LaneRecord)>) -> Work {
+        let mut work = Work::new(self.next_batch);
+        work.effects.positions = positions;
+        work.effects.floors.push((truncate.table.clone(), truncate.version));
+        work.tally = Tally { applied: 1, ..Tally::default() };
+        self.next_batch += 1;
+        self.state.stage(work.number, &work.effects);
+        work
+    }
+}
+
+fn delete_of(truncate: &Truncate, id: &str) -> Change {
+    Change {
+        operation: Operation::Delete,
+        source: truncate.origin.topic.clone(),
+        table: truncate.table.clone(),
+        key: Some(Key { id: id.into(), json: serde_json::Value::from(id).to_string().into() }),
+        before: None,
+        after: None,
+        version: truncate.version,
+        ts_ms: 0,
+        origin: truncate.origin.clone(),
+        moved: None,
+    }
+}

@@ -1,0 +1,149 @@
+//! Looking for a few fields in JSON text that has been checked before.
+//!
+//! serde_json checks a message once, as a whole. Walking the same text again for some fields needs no checks and builds
+//! nothing: names and values are slices of it. On text that is no JSON the walk ends early; it never fails.
+
+use std::borrow::Cow;
+
+/// One field of an object, as it stands in the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Field<'a> {
+    /// The name between its quotes, escapes as they stand.
+    pub name: &'a str,
+    /// The value's text.
+    pub value: &'a str,
+    /// Where the name's first quote stands in the object's text.
+    pub start: usize,
+    /// Where the value ends.
+    pub end: usize,
+}
+
+/// The fields of an object in their order; none for what is no object.
+#[derive(Clone, Debug)]
+pub(super) struct Fields<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Fields<'a> {
+    /// The fields of the object that `text` is.
+    pub fn of(text: &'a str) -> Self {
+        Self { text, at: if is_object(text) { 1 } else { text.len() } }
+    }
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    fn next(&mut self) -> Option<Field<'a>> {
+        let bytes = self.text.as_bytes();
+        let start = skip(bytes, self.at, |byte| byte == b',' || is_blank(byte));
+        if bytes.get(start) != Some(&b'"') {
+            return None;
+        }
+        let name_end = string_end(bytes, start + 1)?;
+        let value_start = skip(bytes, name_end, |byte| byte == b':' || is_blank(byte));
+        let end = value_end(bytes, value_start)?;
+        self.at = end;
+        let name = self.text.get(start + 1..name_end.checked_sub(1)?)?;
+        Some(Field { name, value: self.text.get(value_start..end)?, start, end })
+    }
+}
+
+/// The value of the field `name`, `null` included.
+pub(super) fn find<'a>(object: &'a str, name: &str) -> Option<&'a str> {
+    Fields::of(object).find(|field| field.name == name).map(|field| field.value)
+}
+
+/// Whether this is the text of an object.
+pub(super) fn is_object(value: &str) -> bool {
+    value.starts_with('{')
+}
+
+/// The value without its quotes, escapes as they stand; none for `null`.
+pub(super) fn bare(value: &str) -> Option<&str> {
+    match value {
+        "null" => None,
+        _ => Some(value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value)),
+    }
+}
+
+/// The value as people write it: a string unescaped, anything else as its JSON text.
+pub(super) fn plain(value: &str) -> Cow<'_, str> {
+    match value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+        None => Cow::Borrowed(value),
+        Some(inner) if !inner.contains('\\') => Cow::Borrowed(inner),
+        // Only half of a surrogate pair fails here: it has no character, so its escape is the plainest there is.
+        Some(inner) => serde_json::from_str(value).map_or(Cow::Borrowed(inner), Cow::Owned),
+    }
+}
+
+/// How deep objects and arrays lie in each other.
+pub(super) fn depth(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let (mut at, mut depth, mut deepest) = (0, 0_usize, 0);
+    while let Some(byte) = bytes.get(at) {
+        at += 1;
+        match byte {
+            b'"' => at = string_end(bytes, at).unwrap_or(bytes.len()),
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+/// The place after the value that starts at `at`; none where no value starts.
+fn value_end(bytes: &[u8], at: usize) -> Option<usize> {
+    match bytes.get(at)? {
+        b'"' => string_end(bytes, at + 1),
+        b'{' | b'[' => nested_end(bytes, at),
+        _ => {
+            let end = skip(bytes, at, |byte| !matches!(byte, b',' | b'}' | b']') && !is_blank(byte));
+            (end > at).then_some(end)
+        }
+    }
+}
+
+/// The place after the object or array that starts at `at`.
+fn nested_end(bytes: &[u8], mut at: usize) -> Option<usize> {
+    let mut depth = 0_usize;
+    loop {
+        let byte = bytes.get(at)?;
+        at += 1;
+        match byte {
+            b'"' => at = string_end(bytes, at)?,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return Some(at);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The place after the quote that ends the string whose inside starts at `at`.
+fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
+    loop {
+        at += bytes.get(at..)?.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
+        match bytes.get(at) {
+            Some(b'"') => return Some(at + 1),
+            _ => at += 2,
+        }
+    }
+}
+
+/// The first place from `at` on whose byte is not `skipped`.
+fn skip(bytes: &[u8], at: usize, skipped: impl Fn(u8) -> bool) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest.iter().position(|byte| !skipped(*byte)).unwrap_or(rest.len())
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
+}

@@ -1,0 +1,301 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rdkafka::consumer::Consumer;
+use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
+use rdkafka::message::{BorrowedMessage, Headers, Message as _};
+use rdkafka::Offset;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::error::Failure;
+use crate::event::{Lane, Message, Origin};
+use crate::limits::{KAFKA_BEYOND_END_CHECKS, KAFKA_POLL_WAIT, KAFKA_QUERY_TIMEOUT, SOURCE_PAUSE_AFTER};
+use crate::source::kafka::context::{KafkaConsumer, Shared};
+use crate::source::kafka::lanes::Reading;
+use crate::source::kafka::offsets;
+
+/// Messages handed over together: taking the queue's lock for each would cost more than the rest.
+const BATCH_MESSAGES: usize = 500;
+/// Bytes of the same.
+const BATCH_BYTES: usize = 1 << 20;
+/// Between two looks at positions that are not there.
+const CHECK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The thread that polls: it must go on whatever the pipeline does, or the group takes our partitions away.
+pub(super) struct Reader {
+    consumer: Arc<KafkaConsumer>,
+    shared: Arc<Shared>,
+    clock: Clock,
+    batch: Vec<Message>,
+    batch_bytes: usize,
+    /// The partition of the last message: most come in runs.
+    current: Option<Reading>,
+    paused: bool,
+    check_at: Option<Instant>,
+}
+
+impl Reader {
+    pub(super) fn new(consumer: Arc<KafkaConsumer>, shared: Arc<Shared>, clock: Clock) -> Self {
+        Self { consumer, shared, clock, batch: Vec::new(), batch_bytes: 0, current: None, paused: false, check_at: None }
+    }
+
+    /// Reads until the source is stopped.
+    pub(super) fn run(mut self) {
+        while !self.shared.stopped_within(Duration::ZERO) {
+            self.turn();
+        }
+    }
+
+    fn turn(&mut self) {
+        self.keep_room();
+        if self.check_at.is_some_and(|at| self.clock.instant() >= at) {
+            self.check_positions();
+        }
+        let consumer = Arc::clone(&self.consumer);
+        loop {
+            let wait = if self.batch.is_empty() { KAFKA_POLL_WAIT } else { Duration::ZERO };
+            let polled = consumer.poll(wait);
+            if self.shared.rebalanced.swap(false, Ordering::Relaxed) {
+                self.after_rebalance();
+            }
+            match polled {
+                Some(Ok(message)) => self.take(&message),
+                Some(Err(error)) => break self.heed(&error),
+                None => break,
+            }
+            if self.batch.len() >= BATCH_MESSAGES || self.batch_bytes >= BATCH_BYTES {
+                break;
+            }
+        }
+        self.hand_over();
+    }
+
+    /// Waits a little for room in the queue; then pauses, and goes on polling only to stay a member.
+    fn keep_room(&mut self) {
+        let patience = if self.paused { Duration::ZERO } else { SOURCE_PAUSE_AFTER };
+        let has_room = self.shared.handover.room_within(patience);
+        if has_room == self.paused {
+            self.paused = !has_room;
+            self.shared.paused.store(self.paused, Ordering::Relaxed);
+            self.apply_pause();
+        }
+    }
+
+    fn apply_pause(&self) {
+        let assigned = self.consumer.assignment();
+        let done = assigned.and_then(|all| if self.paused { self.consumer.pause(&all) } else { self.consumer.resume(&all) });
+        tracing::debug!(pipeline = self.shared.pipeline.as_str(), paused = self.paused, ?done, "the queue to the pipeline");
+    }
+
+    /// Partitions came or went: what is remembered of the last one may be wrong, and new ones know nothing of the pause.
+    fn after_rebalance(&mut self) {
+        self.current = None;
+        let lanes = self.shared.lanes();
+        let is_ours = |lane: &Lane| lanes.all().any(|reading| reading.lane == *lane);
+        self.batch.retain(|message| is_ours(&message.lane));
+        drop(lanes);
+        if self.paused {
+            self.apply_pause();
+        }
+    }
+
+    fn take(&mut self, message: &BorrowedMessage<'_>) {
+        let (topic, partition) = (message.topic(), message.partition());
+        if !self.current.as_ref().is_some_and(|current| current.partition == partition && *current.topic == *topic) {
+            self.keep_position();
+            self.current = self.shared.lanes().get_mut(topic, partition).cloned();
+        }
+        // A record of a partition that is not ours any more: its new owner reads it.
+        let Some(current) = &mut self.current else { return };
+        let offset = u64::try_from(message.offset()).unwrap_or_default();
+        current.position = Some(offset + 1);
+        current.beyond = 0;
+        let message = owned(message, current, offset);
+        self.batch_bytes += message.size_bytes();
+        self.batch.push(message);
+    }
+
+    /// Gives what was read to the pipeline.
+    fn hand_over(&mut self) {
+        self.keep_position();
+        if !self.batch.is_empty() {
+            self.batch_bytes = 0;
+            self.shared.handover.give(std::mem::take(&mut self.batch));
+            self.shared.troubles.set_brokers(None);
+        }
+    }
+
+    fn keep_position(&mut self) {
+        let Some(current) = &self.current else { return };
+        if let Some(reading) = self.shared.lanes().get_mut(&current.topic, current.partition) {
+            reading.position = current.position;
+            reading.beyond = current.beyond;
+        }
+    }
+
+    fn heed(&mut self, error: &KafkaError) {
+        self.hand_over();
+        self.current = None;
+        match error {
+            KafkaError::PartitionEOF(partition) => self.at_end(*partition),
+            KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset) => self.check_at = Some(self.clock.instant()),
+            KafkaError::MessageConsumptionFatal(code) => {
+                let remedy = "Kafka shut this consumer out: restart the pipeline, and give every instance its own `group.instance.id`, or none";
+                self.shared.handover.fail(Failure::misconfigured(format!("{remedy} ({code})")));
+            }
+            // Told of by the context's callback, with its reason; librdkafka tries again by itself.
+            _ => tracing::debug!(pipeline = self.shared.pipeline.as_str(), %error, "reading from Kafka"),
+        }
+    }
+
+    /// A partition of that number, in one of our topics, has been read to its end.
+    ///
+    /// Markers of transactions are no messages: the consumer's own position tells that it passed them. Records that were
+    /// compacted away at the very end move no position: then the end itself is taken, where it is sure whose end it is.
+    fn at_end(&mut self, partition: i32) {
+        let end = self.shared.last_end.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let positions = self.consumer.position().map(|list| list.to_topic_map()).unwrap_or_default();
+        for ((topic, _), offset) in positions.iter().filter(|((_, number), _)| *number == partition) {
+            if let Offset::Offset(offset) = offset {
+                self.pass(topic, partition, u64::try_from(*offset).unwrap_or_default());
+            }
+        }
+        let Some(end) = end else { return };
+        let readings: Vec<Reading> = self.shared.lanes().all().filter(|reading| reading.partition == partition).cloned().collect();
+        if readings.iter().any(|reading| reading.position == Some(end)) {
+            return;
+        }
+        let mut before: Vec<(String, i32)> = readings
+            .iter()
+            .filter(|reading| reading.position.is_none_or(|position| position < end))
+            .map(|reading| (reading.topic.to_string(), partition))
+            .collect();
+        if before.len() > 1 {
+            // An end that lies below this one was not it.
+            let Ok(ends) = offsets::query(&self.consumer, &before, Offset::End) else { return };
+            before.retain(|lane| ends.get(lane).is_some_and(|known| *known >= end));
+        }
+        if let [(topic, _)] = before.as_slice() {
+            self.pass(topic, partition, end);
+        }
+    }
+
+    /// Says that nothing more comes before `position`, where that is news.
+    fn pass(&self, topic: &str, partition: i32, position: u64) {
+        if let Some(reading) = self.shared.lanes().get_mut(topic, partition)
+            && reading.position.is_none_or(|known| known < position)
+        {
+            reading.position = Some(position);
+            self.shared.handover.pass(Arc::clone(&reading.lane), position);
+        }
+    }
+
+    /// A position that we asked for is not there: finds out which, and what became of its records.
+    fn check_positions(&mut self) {
+        self.check_at = None;
+        let readings: Vec<Reading> = self.shared.lanes().all().filter(|reading| reading.position.is_some()).cloned().collect();
+        let partitions: Vec<(String, i32)> = readings.iter().map(|reading| (reading.topic.to_string(), reading.partition)).collect();
+        let bounds = offsets::query(&self.consumer, &partitions, Offset::Beginning)
+            .and_then(|lows| Ok((lows, offsets::query(&self.consumer, &partitions, Offset::End)?)));
+        let Ok((lows, highs)) = bounds else {
+            self.check_at = Some(self.clock.instant() + CHECK_AGAIN);
+            return;
+        };
+        self.shared.troubles.set_positions(None);
+        for reading in readings {
+            let lane = (reading.topic.to_string(), reading.partition);
+            if let (Some(position), Some(low), Some(high)) = (reading.position, lows.get(&lane), highs.get(&lane)) {
+                self.check_position(&reading, position, *low, *high);
+            }
+        }
+    }
+
+    fn check_position(&mut self, reading: &Reading, position: u64, low: u64, high: u64) {
+        let pipeline = self.shared.pipeline.as_str();
+        match judge(&reading.lane, position, low, high) {
+            Judgement::There => self.seek(reading, position),
+            Judgement::Gone(sentence) => {
+                tracing::error!(pipeline, "{sentence}");
+                self.shared.troubles.set_positions(Some(sentence));
+                self.seek(reading, low);
+                self.pass(&reading.topic, reading.partition, low);
+            }
+            Judgement::Beyond(sentence) if reading.beyond + 1 >= KAFKA_BEYOND_END_CHECKS => {
+                self.shared.handover.fail(Failure::misconfigured(sentence));
+            }
+            Judgement::Beyond(sentence) => {
+                tracing::warn!(pipeline, "{sentence}");
+                self.shared.troubles.set_positions(Some(sentence));
+                if let Some(kept) = self.shared.lanes().get_mut(&reading.topic, reading.partition) {
+                    kept.beyond += 1;
+                }
+                self.check_at = Some(self.clock.instant() + CHECK_AGAIN);
+            }
+        }
+    }
+
+    fn seek(&mut self, reading: &Reading, position: u64) {
+        let offset = i64::try_from(position).map_or(Offset::End, Offset::Offset);
+        let sought: KafkaResult<()> = self.consumer.seek(&reading.topic, reading.partition, offset, KAFKA_QUERY_TIMEOUT);
+        if let Err(error) = sought {
+            tracing::debug!(pipeline = self.shared.pipeline.as_str(), lane = %reading.lane, %error, "cannot seek yet");
+            self.check_at = Some(self.clock.instant() + CHECK_AGAIN);
+        }
+    }
+}
+
+/// What became of the records at a position.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Judgement {
+    /// They are there, or will be the next.
+    There,
+    /// They were deleted before they were read.
+    Gone(String),
+    /// The partition does not reach so far.
+    Beyond(String),
+}
+
+/// Judges a position by the ends of its partition.
+pub(super) fn judge(lane: &str, position: u64, low: u64, high: u64) -> Judgement {
+    if position < low {
+        let lost = low - position;
+        return Judgement::Gone(format!(
+            "{lost} records of {lane} were deleted by the topic's retention before they were read (offsets {position} to {}): run a \
+             snapshot of its tables again, and keep records longer",
+            low - 1
+        ));
+    }
+    if position > high {
+        return Judgement::Beyond(format!(
+            "{lane} was made anew or has lost records: offset {position} is to be read next, but it ends at {high}: if it was made \
+             anew, remove the pipeline's state, so that all is read again"
+        ));
+    }
+    Judgement::There
+}
+
+fn owned(message: &BorrowedMessage<'_>, reading: &Reading, offset: u64) -> Message {
+    Message {
+        lane: Arc::clone(&reading.lane),
+        position: offset + 1,
+        origin: Origin { topic: Arc::clone(&reading.topic), partition: reading.partition, offset },
+        timestamp_ms: message.timestamp().to_millis().and_then(|ms| u64::try_from(ms).ok()).unwrap_or_default(),
+        key: message.key().map(Bytes::copy_from_slice),
+        value: message.payload().map(Bytes::copy_from_slice),
+        headers: owned_headers(message),
+    }
+}
+
+/// The binding panics on the name of a header that is not UTF-8. Such headers are left out: no event depends on them.
+fn owned_headers(message: &BorrowedMessage<'_>) -> Vec<(Box<str>, Option<Bytes>)> {
+    let Some(headers) = message.headers() else { return Vec::new() };
+    let read = |place| {
+        let header = catch_unwind(AssertUnwindSafe(|| headers.try_get(place))).ok().flatten()?;
+        Some((header.key.into(), header.value.map(Bytes::copy_from_slice)))
+    };
+    (0..headers.count()).filter_map(read).collect()
+}

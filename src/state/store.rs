@@ -1,0 +1,291 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+use rocksdb::{
+    BlockBasedOptions, Cache as BlockCache, ColumnFamilyDescriptor, CompactionDecision, DB, DBCompressionType, IteratorMode, Options,
+};
+
+use crate::clock::Clock;
+use crate::error::{Failure, Kind};
+use crate::state::record::{decode, encode};
+use crate::state::settings::StateSettings;
+use crate::state::{MovedRow, PipelineState, RowKey, RowRecord};
+
+/// Raised when what is stored changes its shape. A newer number is refused.
+const FORMAT: u32 = 1;
+
+/// Block cache of the whole database: the bloom filters and indexes of some 10 million keys.
+const BLOCK_CACHE_BYTES: usize = 128 << 20;
+/// Memory of one write buffer; with two for each busy family this bounds what a crash must replay.
+const WRITE_BUFFER_BYTES: usize = 32 << 20;
+/// How many open files the database may hold: below the usual limit of 1,024 for a process.
+const OPEN_FILES_MAX: i32 = 512;
+/// RocksDB looks at files this old again, so that the tombstones in them go even when nothing else is written.
+const COMPACT_AGAIN_SECONDS: u64 = 24 * 3600;
+
+/// The column families: what is kept apart.
+pub(super) mod family {
+    /// Format number, pipelines by name.
+    pub const META: &str = "meta";
+    /// Row key → [`crate::state::RowRecord`].
+    pub const VERSIONS: &str = "versions";
+    /// Row key → the row's JSON text.
+    pub const ROWS: &str = "rows";
+    /// Lane → [`crate::state::LaneRecord`].
+    pub const POSITIONS: &str = "positions";
+    /// Row key → [`crate::state::MovedRow`].
+    pub const MOVED: &str = "moved";
+    /// Table → version of its last truncate.
+    pub const FLOORS: &str = "floors";
+    /// Number → [`crate::state::DeadLetter`].
+    pub const DEAD: &str = "dead_letters";
+    /// All of them.
+    pub const ALL: [&str; 7] = [META, VERSIONS, ROWS, POSITIONS, MOVED, FLOORS, DEAD];
+}
+
+/// What went wrong with the state.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StateError {
+    /// Another process has it open.
+    #[error("the state directory {0} is in use by another process: stop that one, or give this one its own `state.dir`")]
+    InUse(String),
+    /// It was written by a newer Rowmill.
+    #[error("the state directory {0} was written by a newer version of Rowmill: run that version, or start with another `state.dir`")]
+    Newer(String),
+    /// The configuration does not fit what is stored.
+    #[error("{0}")]
+    Misfit(String),
+    /// It cannot be read or written now (a full disk).
+    #[error("{0}")]
+    Unavailable(String),
+    /// It is damaged.
+    #[error("{0}: restore the state directory from a backup, or remove it and read the source again")]
+    Corrupt(String),
+}
+
+impl From<StateError> for Failure {
+    fn from(error: StateError) -> Self {
+        let kind = match error {
+            StateError::InUse(_) | StateError::Newer(_) | StateError::Misfit(_) => Kind::Misconfigured,
+            StateError::Unavailable(_) => Kind::Unavailable,
+            StateError::Corrupt(_) => Kind::Corrupt,
+        };
+        Failure { kind, message: error.to_string() }
+    }
+}
+
+impl From<rocksdb::Error> for StateError {
+    fn from(error: rocksdb::Error) -> Self {
+        match error.kind() {
+            rocksdb::ErrorKind::Corruption => StateError::Corrupt(format!("the state is damaged: {error}")),
+            _ => StateError::Unavailable(format!("the state cannot be read or written: {error}")),
+        }
+    }
+}
+
+/// The versions of rows that change often, by row key.
+pub(super) type VersionCache = Cache<RowKey, Arc<RowRecord>, RecordWeight>;
+
+/// The open database. Cheap to clone.
+#[derive(Clone)]
+pub struct Store {
+    pub(super) db: Arc<DB>,
+    pub(super) cache: Arc<VersionCache>,
+}
+
+impl Store {
+    /// Opens the state, or makes it.
+    pub fn open(settings: &StateSettings, clock: &Clock) -> Result<Self, StateError> {
+        let dir = settings.dir.as_path();
+        std::fs::create_dir_all(dir)
+            .map_err(|error| StateError::Misfit(format!("the state directory {} cannot be made: {error}", dir.display())))?;
+        refuse_newer_families(dir)?;
+        let retention_ms = u64::try_from(settings.tombstone_retention.as_millis()).unwrap_or(u64::MAX);
+        let block_cache = BlockCache::new_lru_cache(BLOCK_CACHE_BYTES);
+        let families = family::ALL
+            .map(|name| ColumnFamilyDescriptor::new(name, family_options(name, &block_cache, retention_ms, clock)));
+        let db = DB::open_cf_descriptors(&database_options(), dir, families).map_err(|error| opening(dir, &error))?;
+        let store = Self::around(db, settings.cache_bytes);
+        store.check_format(dir)?;
+        Ok(store)
+    }
+
+    /// Opens the state to look at it, beside whoever has it open.
+    pub fn open_read_only(dir: &Path) -> Result<Self, StateError> {
+        if !dir.join("CURRENT").exists() {
+            return Err(StateError::Misfit(format!("there is no state in {}: run the pipelines first", dir.display())));
+        }
+        refuse_newer_families(dir)?;
+        let db = DB::open_cf_for_read_only(&Options::default(), dir, family::ALL, false).map_err(|error| opening(dir, &error))?;
+        Ok(Self::around(db, 0))
+    }
+
+    /// The part of the state that belongs to one pipeline; made when it is new.
+    ///
+    /// `unit` names what versions are counted in (`auto`, `offset`): versions of different units cannot be compared.
+    pub fn pipeline(&self, name: &str, unit: &str) -> Result<PipelineState, StateError> {
+        let meta = self.family(family::META)?;
+        let key = format!("pipeline/{name}");
+        if let Some(bytes) = self.db.get_cf(meta, &key)? {
+            let (number, stored): (u32, String) = decode("pipeline", &bytes)?;
+            if stored != unit {
+                return Err(StateError::Misfit(format!(
+                    "pipeline {name} has stored versions in the unit `{stored}`, but the configuration says `{unit}`: \
+                     set `decode.version = \"{stored}\"` again, or give the pipeline another name to read all anew"
+                )));
+            }
+            return Ok(PipelineState::new(self.clone(), number));
+        }
+        let number = self.pipelines()?.into_iter().map(|(_, number)| number).max().unwrap_or(0) + 1;
+        self.db.put_cf(meta, &key, encode(&(number, unit))?)?;
+        Ok(PipelineState::new(self.clone(), number))
+    }
+
+    /// The part of a pipeline that has one already.
+    pub fn existing_pipeline(&self, name: &str) -> Result<Option<PipelineState>, StateError> {
+        let number = self.pipelines()?.into_iter().find(|(known, _)| known == name).map(|(_, number)| number);
+        Ok(number.map(|number| PipelineState::new(self.clone(), number)))
+    }
+
+    /// The pipelines that have a part of the state.
+    pub fn pipelines(&self) -> Result<Vec<(String, u32)>, StateError> {
+        let meta = self.family(family::META)?;
+        let mut pipelines = Vec::new();
+        for entry in self.db.iterator_cf(meta, IteratorMode::From(b"pipeline/", rocksdb::Direction::Forward)) {
+            let (key, value) = entry?;
+            let Some(name) = std::str::from_utf8(&key).ok().and_then(|key| key.strip_prefix("pipeline/")) else { break };
+            let (number, _): (u32, String) = decode("pipeline", &value)?;
+            pipelines.push((name.to_owned(), number));
+        }
+        Ok(pipelines)
+    }
+
+    /// Makes everything committed durable (fsync of the write-ahead log).
+    pub fn sync(&self) -> Result<(), StateError> {
+        Ok(self.db.flush_wal(true)?)
+    }
+
+    /// Bytes on disk, for the metric.
+    pub fn size_bytes(&self) -> u64 {
+        let live = self.db.property_int_value("rocksdb.total-sst-files-size").ok().flatten().unwrap_or(0);
+        let families = family::ALL.iter().filter_map(|name| self.db.cf_handle(name));
+        families
+            .filter_map(|family| self.db.property_int_value_cf(family, "rocksdb.total-sst-files-size").ok().flatten())
+            .sum::<u64>()
+            .max(live)
+    }
+
+    /// Rewrites all files now: what has passed its retention goes.
+    pub fn compact(&self) {
+        for family in family::ALL.iter().filter_map(|name| self.db.cf_handle(name)) {
+            // Without the flush, what is still in memory would not be looked at.
+            let _ = self.db.flush_cf(family);
+            self.db.compact_range_cf(family, None::<&[u8]>, None::<&[u8]>);
+        }
+    }
+
+    pub(super) fn family(&self, name: &str) -> Result<&rocksdb::ColumnFamily, StateError> {
+        self.db.cf_handle(name).ok_or_else(|| StateError::Corrupt(format!("the state lacks the column family {name}")))
+    }
+
+    fn around(db: DB, cache_bytes: u64) -> Self {
+        // An entry takes about 150 bytes: key, record, and the cache's own.
+        let entries = usize::try_from(cache_bytes / 150).unwrap_or(usize::MAX).max(16);
+        Self { db: Arc::new(db), cache: Arc::new(Cache::with_weighter(entries, cache_bytes, RecordWeight)) }
+    }
+
+    fn check_format(&self, dir: &Path) -> Result<(), StateError> {
+        let meta = self.family(family::META)?;
+        match self.db.get_cf(meta, "format")? {
+            None => Ok(self.db.put_cf(meta, "format", encode(&FORMAT)?)?),
+            Some(bytes) if decode::<u32>("format", &bytes)? > FORMAT => Err(StateError::Newer(dir.display().to_string())),
+            Some(_) => Ok(()),
+        }
+    }
+}
+
+/// What an entry of the cache weighs.
+#[derive(Clone, Debug)]
+pub(super) struct RecordWeight;
+
+impl Weighter<RowKey, Arc<RowRecord>> for RecordWeight {
+    fn weight(&self, key: &RowKey, record: &Arc<RowRecord>) -> u64 {
+        let documents: usize = record.documents.iter().map(|d| size_of_val(d) + d.id.as_ref().map_or(0, String::len)).sum();
+        // 64: the entry's place in the cache's own tables.
+        (64 + key.as_bytes().len() + size_of::<RowRecord>() + documents) as u64
+    }
+}
+
+fn opening(dir: &Path, error: &rocksdb::Error) -> StateError {
+    let message = error.to_string();
+    if message.contains("lock") || message.contains("LOCK") {
+        return StateError::InUse(dir.display().to_string());
+    }
+    StateError::from(error.clone())
+}
+
+/// A family we do not know was made by a version that comes after this one.
+fn refuse_newer_families(dir: &Path) -> Result<(), StateError> {
+    if !dir.join("CURRENT").exists() {
+        return Ok(());
+    }
+    let families = DB::list_cf(&Options::default(), dir).map_err(|error| opening(dir, &error))?;
+    if families.iter().any(|name| name != "default" && !family::ALL.contains(&name.as_str())) {
+        return Err(StateError::Newer(dir.display().to_string()));
+    }
+    Ok(())
+}
+
+fn database_options() -> Options {
+    let mut options = Options::default();
+    options.create_if_missing(true);
+    options.create_missing_column_families(true);
+    options.set_max_open_files(OPEN_FILES_MAX);
+    options.set_max_background_jobs(2);
+    options.set_bytes_per_sync(1 << 20);
+    options.set_max_total_wal_size(256 << 20);
+    options.set_keep_log_file_num(3);
+    options.set_max_log_file_size(4 << 20);
+    options
+}
+
+fn family_options(name: &str, block_cache: &BlockCache, retention_ms: u64, clock: &Clock) -> Options {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(block_cache);
+    table.set_cache_index_and_filter_blocks(true);
+    table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    table.set_bloom_filter(10.0, false);
+    table.set_format_version(5);
+    let mut options = Options::default();
+    options.set_block_based_table_factory(&table);
+    options.set_write_buffer_size(WRITE_BUFFER_BYTES);
+    options.set_compression_type(DBCompressionType::Lz4);
+    options.set_level_compaction_dynamic_level_bytes(true);
+    let clock = clock.clone();
+    match name {
+        family::VERSIONS => {
+            options.set_periodic_compaction_seconds(COMPACT_AGAIN_SECONDS);
+            options.set_compaction_filter(c"tombstones", move |_, _, value| {
+                let deleted_ms = postcard::from_bytes::<RowRecord>(value).ok().and_then(|record| record.deleted_ms);
+                expired(deleted_ms, retention_ms, &clock)
+            });
+        }
+        family::MOVED => {
+            options.set_periodic_compaction_seconds(COMPACT_AGAIN_SECONDS);
+            options.set_compaction_filter(c"moved rows", move |_, _, value| {
+                expired(postcard::from_bytes::<MovedRow>(value).ok().map(|moved| moved.at_ms()), retention_ms, &clock)
+            });
+        }
+        _ => {}
+    }
+    options
+}
+
+fn expired(since_ms: Option<u64>, retention_ms: u64, clock: &Clock) -> CompactionDecision {
+    match since_ms {
+        Some(since_ms) if since_ms.saturating_add(retention_ms) < clock.now_ms() => CompactionDecision::Remove,
+        _ => CompactionDecision::Keep,
+    }
+}

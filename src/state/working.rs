@@ -1,0 +1,380 @@
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use rocksdb::{IteratorMode, ReadOptions, WriteBatch, WriteOptions};
+
+use crate::event::{JsonText, Lane, Version};
+use crate::limits;
+use crate::state::keys::{named, number_of, numbered, table_prefix};
+use crate::state::record::{decode, encode};
+use crate::state::store::family;
+use crate::state::{DeadLetter, LaneRecord, MovedRow, RowKey, RowRecord, StateError, Store};
+
+/// One pipeline's part of the state.
+///
+/// Batches are worked out ahead of their commit, so each is [staged](Self::stage) under its number: later batches see its
+/// effects at once, the database only with [`commit`](Self::commit). When a batch fails, the whole of this is dropped and
+/// opened again, and the source read again from the last commit.
+pub struct PipelineState {
+    store: Store,
+    number: u32,
+    staged_rows: HashMap<RowKey, Staged<(Arc<RowRecord>, Text)>>,
+    staged_moved: HashMap<RowKey, Staged<Option<MovedRow>>>,
+    floors: HashMap<Arc<str>, Option<Version>>,
+    dead_letters: Option<std::ops::Range<u64>>,
+}
+
+/// Something of a batch that is not committed yet.
+struct Staged<T> {
+    batch: u64,
+    value: T,
+}
+
+/// What happens to the text of a row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Text {
+    /// It stays as it is.
+    #[default]
+    Kept,
+    /// It becomes this.
+    Put(JsonText),
+    /// It goes.
+    Removed,
+}
+
+/// What a batch does to one row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowChange {
+    /// Which row.
+    pub key: RowKey,
+    /// What is remembered of it from now on.
+    pub record: Arc<RowRecord>,
+    /// What becomes of its text.
+    pub text: Text,
+}
+
+/// All that a batch changes in the state; one atomic write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Effects {
+    /// Rows, each once.
+    pub rows: Vec<RowChange>,
+    /// Rows on the move between keys; none: the note goes.
+    pub moved: Vec<(RowKey, Option<MovedRow>)>,
+    /// Tables that were emptied.
+    pub floors: Vec<(Arc<str>, Version)>,
+    /// Where lanes stand after the batch.
+    pub positions: Vec<(Lane, LaneRecord)>,
+    /// What was set aside; ids are given at the commit.
+    pub dead: Vec<DeadLetter>,
+}
+
+/// The rows of a batch being worked on: each key once, with what the batch has done to it so far.
+#[derive(Debug, Default)]
+pub struct Rows {
+    slots: HashMap<RowKey, usize>,
+    rows: Vec<WorkedRow>,
+}
+
+#[derive(Debug)]
+struct WorkedRow {
+    key: RowKey,
+    record: Option<Arc<RowRecord>>,
+    text: Text,
+    is_changed: bool,
+}
+
+impl Rows {
+    /// The record of a row as the batch has it now.
+    pub fn record(&self, key: &RowKey) -> Option<&Arc<RowRecord>> {
+        self.row(key)?.record.as_ref()
+    }
+
+    /// What the batch has done to the row's text so far.
+    pub fn text(&self, key: &RowKey) -> &Text {
+        self.row(key).map_or(&Text::Kept, |row| &row.text)
+    }
+
+    /// The record, to be changed.
+    pub fn record_mut(&mut self, key: &RowKey) -> Option<&mut RowRecord> {
+        let row = self.slots.get(key).and_then(|slot| self.rows.get_mut(*slot))?;
+        row.is_changed = true;
+        Some(Arc::make_mut(row.record.get_or_insert_default()))
+    }
+
+    /// Sets the row's text.
+    pub fn set_text(&mut self, key: &RowKey, text: Text) {
+        if let Some(row) = self.slots.get(key).and_then(|slot| self.rows.get_mut(*slot)) {
+            row.is_changed = true;
+            row.text = text;
+        }
+    }
+
+    /// What the batch changes.
+    pub fn into_changes(self) -> Vec<RowChange> {
+        let changed = self.rows.into_iter().filter(|row| row.is_changed);
+        changed.filter_map(|row| Some(RowChange { key: row.key, record: row.record?, text: row.text })).collect()
+    }
+
+    fn row(&self, key: &RowKey) -> Option<&WorkedRow> {
+        self.slots.get(key).and_then(|slot| self.rows.get(*slot))
+    }
+}
+
+impl PipelineState {
+    pub(super) fn new(store: Store, number: u32) -> Self {
+        Self {
+            store,
+            number,
+            staged_rows: HashMap::new(),
+            staged_moved: HashMap::new(),
+            floors: HashMap::new(),
+            dead_letters: None,
+        }
+    }
+
+    /// The database this is a part of.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// What a row of this pipeline is filed under.
+    pub fn key(&self, table: &str, id: &str) -> RowKey {
+        RowKey::new(self.number, table, id)
+    }
+
+    /// Brings what is known of these rows into `rows`; those that are there already stay as the batch has them.
+    pub fn load(&self, rows: &mut Rows, keys: impl Iterator<Item = RowKey>) -> Result<(), StateError> {
+        let mut missing: Vec<usize> = Vec::new();
+        for key in keys {
+            let slot = rows.rows.len();
+            let Entry::Vacant(entry) = rows.slots.entry(key.clone()) else { continue };
+            entry.insert(slot);
+            let staged = self.staged_rows.get(&key).map(|staged| staged.value.0.clone());
+            let record = staged.or_else(|| self.store.cache.get(&key));
+            if record.is_none() {
+                missing.push(slot);
+            }
+            rows.rows.push(WorkedRow { key, record, text: Text::Kept, is_changed: false });
+        }
+        // In the order of keys the look-ups of one block follow each other.
+        let key_of = |slot: &usize| rows.rows.get(*slot).map(|row| row.key.clone());
+        let mut missing: Vec<(RowKey, usize)> = missing.iter().filter_map(|slot| Some((key_of(slot)?, *slot))).collect();
+        missing.sort_unstable();
+        let family = self.store.family(family::VERSIONS)?;
+        let found = self.store.db.batched_multi_get_cf(family, missing.iter().map(|(key, _)| key), true);
+        for ((key, slot), found) in missing.iter().zip(found) {
+            let Some(bytes) = found? else { continue };
+            let record: Arc<RowRecord> = Arc::new(decode("row's version", &bytes)?);
+            self.store.cache.insert(key.clone(), record.clone());
+            if let Some(row) = rows.rows.get_mut(*slot) {
+                row.record = Some(record);
+            }
+        }
+        Ok(())
+    }
+
+    /// The text of a row, as `rows` and the batches before it have it.
+    pub fn row_text(&self, rows: &Rows, key: &RowKey) -> Result<Option<JsonText>, StateError> {
+        let staged = self.staged_rows.get(key).map_or(&Text::Kept, |staged| &staged.value.1);
+        for text in [rows.text(key), staged] {
+            match text {
+                Text::Put(text) => return Ok(Some(text.clone())),
+                Text::Removed => return Ok(None),
+                Text::Kept => {}
+            }
+        }
+        let Some(bytes) = self.store.db.get_pinned_cf(self.store.family(family::ROWS)?, key)? else { return Ok(None) };
+        let text = std::str::from_utf8(&bytes).map_err(|_| StateError::Corrupt("a row in the state is not text".to_owned()))?;
+        Ok(Some(JsonText::from(text)))
+    }
+
+    /// What is noted of a row on the move.
+    pub fn moved(&self, key: &RowKey) -> Result<Option<MovedRow>, StateError> {
+        if let Some(staged) = self.staged_moved.get(key) {
+            return Ok(staged.value.clone());
+        }
+        let bytes = self.store.db.get_pinned_cf(self.store.family(family::MOVED)?, key)?;
+        bytes.map(|bytes| decode("moved row", &bytes)).transpose()
+    }
+
+    /// The version of the last truncate of a table, if there was one.
+    pub fn floor(&mut self, table: &Arc<str>) -> Result<Option<Version>, StateError> {
+        if let Some(floor) = self.floors.get(table) {
+            return Ok(*floor);
+        }
+        let bytes = self.store.db.get_pinned_cf(self.store.family(family::FLOORS)?, named(self.number, table))?;
+        let floor = bytes.map(|bytes| decode("truncate", &bytes)).transpose()?;
+        self.floors.insert(table.clone(), floor);
+        Ok(floor)
+    }
+
+    /// Up to `limit` rows of a table that are there and not above `below`. Sees committed batches only.
+    pub fn live_rows(&self, table: &str, below: Version, limit: usize) -> Result<Vec<(RowKey, Arc<RowRecord>)>, StateError> {
+        let prefix = table_prefix(self.number, table);
+        let mut options = ReadOptions::default();
+        options.set_iterate_range(rocksdb::PrefixRange(prefix.clone()));
+        let mut rows = Vec::new();
+        let start = IteratorMode::From(&prefix, rocksdb::Direction::Forward);
+        for entry in self.store.db.iterator_cf_opt(self.store.family(family::VERSIONS)?, options, start) {
+            let (key, value) = entry?;
+            let record: RowRecord = decode("row's version", &value)?;
+            if record.deleted_ms.is_none() && record.version <= below {
+                rows.push((RowKey::from_bytes(&key), Arc::new(record)));
+            }
+            if rows.len() == limit {
+                break;
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Lets later batches see what this one does, before it is committed. Batches are numbered in rising order.
+    pub fn stage(&mut self, batch: u64, effects: &Effects) {
+        for row in &effects.rows {
+            // The text of an earlier batch that is still on its way must not be forgotten by one that keeps it.
+            let text = match (&row.text, self.staged_rows.get(&row.key)) {
+                (Text::Kept, Some(earlier)) => earlier.value.1.clone(),
+                (text, _) => text.clone(),
+            };
+            self.staged_rows.insert(row.key.clone(), Staged { batch, value: (row.record.clone(), text) });
+        }
+        for (key, moved) in &effects.moved {
+            self.staged_moved.insert(key.clone(), Staged { batch, value: moved.clone() });
+        }
+        for (table, version) in &effects.floors {
+            self.floors.insert(table.clone(), Some(*version));
+        }
+    }
+
+    /// Corrects the staged record of a row whose document was refused, so that its body is not taken for written.
+    pub fn restage(&mut self, key: &RowKey, correct: impl Fn(&mut RowRecord)) {
+        if let Some(staged) = self.staged_rows.get_mut(key) {
+            correct(Arc::make_mut(&mut staged.value.0));
+        }
+    }
+
+    /// Writes all effects of a batch in one atomic write. Batches are committed in the order of their numbers.
+    pub fn commit(&mut self, batch: u64, effects: Effects) -> Result<(), StateError> {
+        let mut writes = WriteBatch::default();
+        self.write_rows(&mut writes, &effects)?;
+        let (positions, floors) = (self.store.family(family::POSITIONS)?, self.store.family(family::FLOORS)?);
+        for (lane, record) in &effects.positions {
+            writes.put_cf(positions, named(self.number, lane), encode(record)?);
+        }
+        for (table, version) in &effects.floors {
+            writes.put_cf(floors, named(self.number, table), encode(version)?);
+        }
+        let dead_letters = self.write_dead_letters(&mut writes, &effects.dead)?;
+        self.store.db.write_opt(writes, &WriteOptions::default())?;
+        self.dead_letters = Some(dead_letters);
+        for row in effects.rows {
+            let is_last = self.staged_rows.get(&row.key).is_none_or(|staged| staged.batch == batch);
+            if is_last {
+                self.staged_rows.remove(&row.key);
+                self.store.cache.insert(row.key, row.record);
+            }
+        }
+        self.staged_moved.retain(|_, staged| staged.batch != batch);
+        Ok(())
+    }
+
+    /// Where every lane of the pipeline stands.
+    pub fn positions(&self) -> Result<Vec<(Lane, LaneRecord)>, StateError> {
+        let mut positions = Vec::new();
+        self.each(family::POSITIONS, |key, value| {
+            let lane = String::from_utf8_lossy(key.get(4..).unwrap_or_default());
+            positions.push((Lane::from(lane.as_ref()), decode("position", value)?));
+            Ok(true)
+        })?;
+        Ok(positions)
+    }
+
+    /// Dead letters, newest first.
+    pub fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StateError> {
+        let mut letters: Vec<DeadLetter> = Vec::new();
+        let mut options = ReadOptions::default();
+        options.set_iterate_range(rocksdb::PrefixRange(self.number.to_be_bytes().to_vec()));
+        for entry in self.store.db.iterator_cf_opt(self.store.family(family::DEAD)?, options, IteratorMode::End).take(limit) {
+            let (_, value) = entry?;
+            letters.push(decode("dead letter", &value)?);
+        }
+        Ok(letters)
+    }
+
+    /// How many dead letters there are.
+    pub fn dead_letters_count(&mut self) -> Result<u64, StateError> {
+        let numbers = self.dead_letter_numbers()?;
+        Ok(numbers.end - numbers.start)
+    }
+
+    fn write_rows(&self, writes: &mut WriteBatch, effects: &Effects) -> Result<(), StateError> {
+        let versions = self.store.family(family::VERSIONS)?;
+        let (texts, moves) = (self.store.family(family::ROWS)?, self.store.family(family::MOVED)?);
+        for row in &effects.rows {
+            writes.put_cf(versions, &row.key, encode(&*row.record)?);
+            match &row.text {
+                Text::Kept => {}
+                Text::Put(text) => writes.put_cf(texts, &row.key, text.as_bytes()),
+                Text::Removed => writes.delete_cf(texts, &row.key),
+            }
+        }
+        for (key, moved) in &effects.moved {
+            match moved {
+                Some(moved) => writes.put_cf(moves, key, encode(moved)?),
+                None => writes.delete_cf(moves, key),
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds dead letters, drops the oldest above the bound, and gives the numbers there are then.
+    fn write_dead_letters(&mut self, writes: &mut WriteBatch, dead: &[DeadLetter]) -> Result<std::ops::Range<u64>, StateError> {
+        let mut numbers = self.dead_letter_numbers()?;
+        let family = self.store.family(family::DEAD)?;
+        for letter in dead {
+            let letter = DeadLetter { id: numbers.end, ..letter.clone() };
+            writes.put_cf(family, numbered(self.number, letter.id), encode(&letter)?);
+            numbers.end += 1;
+        }
+        while numbers.end - numbers.start > limits::DEAD_LETTERS_MAX {
+            writes.delete_cf(family, numbered(self.number, numbers.start));
+            numbers.start += 1;
+        }
+        Ok(numbers)
+    }
+
+    fn dead_letter_numbers(&mut self) -> Result<std::ops::Range<u64>, StateError> {
+        if let Some(numbers) = &self.dead_letters {
+            return Ok(numbers.clone());
+        }
+        let mut numbers = 1..1;
+        let mut is_first = true;
+        self.each(family::DEAD, |key, _| {
+            let number = number_of(key).unwrap_or_default();
+            if is_first {
+                numbers.start = number;
+                is_first = false;
+            }
+            numbers.end = number + 1;
+            Ok(true)
+        })?;
+        self.dead_letters = Some(numbers.clone());
+        Ok(numbers)
+    }
+
+    /// Calls `visit` for each entry of this pipeline in a family, until it says false.
+    fn each(&self, family: &str, mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool, StateError>) -> Result<(), StateError> {
+        let prefix = self.number.to_be_bytes();
+        let mut options = ReadOptions::default();
+        options.set_iterate_range(rocksdb::PrefixRange(prefix.to_vec()));
+        let start = IteratorMode::From(&prefix, rocksdb::Direction::Forward);
+        for entry in self.store.db.iterator_cf_opt(self.store.family(family)?, options, start) {
+            let (key, value) = entry?;
+            if !visit(&key, &value)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,160 @@
+//! The user's module at work: batches in, an outcome for each change out, whatever the guest does.
+
+use std::sync::Arc;
+
+use tracing::{debug, warn};
+
+use crate::error::Failure;
+use crate::event::Change;
+use crate::limits::{GUEST_BATCH_BYTES_MAX, GUEST_BATCH_CHANGES_MAX};
+use crate::transform::Outcome;
+use crate::transform::component::Component;
+use crate::transform::cut::cut;
+use crate::transform::fault::{Fault, Reason};
+use crate::transform::host::Given;
+use crate::transform::instance::Instance;
+use crate::transform::metrics::TransformMetrics;
+use crate::transform::output::{Gathered, gather};
+use crate::transform::settings::TransformSettings;
+
+/// A component and its present instance.
+pub struct Transform {
+    component: Component,
+    given: Arc<Given>,
+    /// None after a fault, until the next call.
+    instance: Option<Instance>,
+    call_changes_max: usize,
+}
+
+impl Transform {
+    /// Makes the first instance, which runs `init`. The error says what a person must change. Blocks, as [`Transform::run`].
+    pub fn start(component: &Component, settings: &TransformSettings, metrics: &TransformMetrics) -> Result<Self, Failure> {
+        let given = Arc::new(Given::new(settings, metrics));
+        given.log_lines.renew();
+        let instance = tokio::task::block_in_place(|| Instance::start(component, given.clone()))
+            .map_err(|fault| Failure::misconfigured(format!("the module {} did not start: {fault}", settings.module.display())))?;
+        Ok(Self { component: component.clone(), given, instance: Some(instance), call_changes_max: GUEST_BATCH_CHANGES_MAX })
+    }
+
+    /// The module.
+    pub fn component(&self) -> &Component {
+        &self.component
+    }
+
+    /// Says in `rowmill_module_info` that this module serves from now on.
+    pub fn announce(&self) {
+        self.given.metrics.serving(self.component.short_hash(), self.component.version());
+    }
+
+    /// One outcome for each change, in order.
+    ///
+    /// A call that fails as a whole (a trap, no end in time, no memory, an error, an output for a foreign change) is made
+    /// again change by change, and only those that fail alone are errors. That runs every change at most twice and waits
+    /// for `timeout` once, and once more for each change that never ends; by halves, one endless change in a thousand
+    /// would be waited for eleven times. The guest may so see a change twice, the second time in a new instance.
+    ///
+    /// An error means that a guest that worked cannot be instantiated any more: nothing is known of any change.
+    ///
+    /// Blocks for as long as the guest computes: call it through `spawn_blocking`.
+    ///
+    /// # Panics
+    /// In a future of a single-threaded runtime, where nothing may block.
+    pub fn run(&mut self, changes: &[Change]) -> Result<Vec<Outcome>, Failure> {
+        // Wasmtime's WASI waits by `Handle::block_on` when a guest prints, which a thread that drives futures must not do:
+        // a mistake of the caller's shows at once, not when a guest happens to print.
+        tokio::task::block_in_place(|| self.run_batches(changes))
+    }
+
+    fn run_batches(&mut self, changes: &[Change]) -> Result<Vec<Outcome>, Failure> {
+        let mut outcomes = Vec::with_capacity(changes.len());
+        for batch in cut(changes, self.call_changes_max, GUEST_BATCH_BYTES_MAX) {
+            self.given.log_lines.renew();
+            self.run_batch(batch, &mut outcomes)?;
+        }
+        Ok(outcomes)
+    }
+
+    fn run_batch(&mut self, batch: &[Change], outcomes: &mut Vec<Outcome>) -> Result<(), Failure> {
+        let fault = match self.call(batch)? {
+            Ok(good) => {
+                outcomes.extend(good);
+                return Ok(());
+            }
+            Err(fault) if batch.len() == 1 => {
+                outcomes.push(Err(fault.message));
+                return Ok(());
+            }
+            Err(fault) => fault,
+        };
+        let (pipeline, reason) = (&**self.given.metrics.pipeline(), fault.reason.as_str());
+        debug!(pipeline, reason, changes = batch.len(), "a call of the guest failed: its changes are tried one by one");
+        let mut guilty = 0;
+        for change in batch {
+            match self.call(std::slice::from_ref(change))? {
+                Ok(good) => outcomes.extend(good),
+                Err(fault) => {
+                    guilty += 1;
+                    outcomes.push(Err(fault.message));
+                }
+            }
+        }
+        if fault.reason == Reason::Timeout && guilty == 0 {
+            self.call_less(batch.len());
+        }
+        Ok(())
+    }
+
+    /// A batch that is in time change by change was only too long for its deadline: the next ones are shorter.
+    fn call_less(&mut self, changes: usize) {
+        self.call_changes_max = (changes / 2).max(1);
+        let (pipeline, changes) = (&**self.given.metrics.pipeline(), self.call_changes_max);
+        warn!(pipeline, changes, "the guest is too slow for its batches: the next are shorter; raise transform.timeout to keep them");
+    }
+
+    /// One call, of an instance made anew where the last one died.
+    fn call(&mut self, changes: &[Change]) -> Result<Result<Vec<Outcome>, Fault>, Failure> {
+        let instance = match &mut self.instance {
+            Some(instance) => instance,
+            none => none.insert(
+                Instance::start(&self.component, self.given.clone())
+                    .map_err(|fault| Failure::unavailable(format!("the guest cannot be started again after a fault: {fault}")))?,
+            ),
+        };
+        let called = instance.call(changes).and_then(|outputs| gather(changes.len(), outputs));
+        if let Err(fault) = &called {
+            self.given.metrics.count_fault(fault.reason);
+            if !fault.spares_the_instance() {
+                self.instance = None;
+            }
+        }
+        Ok(called.map(|gathered| self.counted(gathered)))
+    }
+
+    fn counted(&self, gathered: Gathered) -> Vec<Outcome> {
+        for _ in 0..gathered.unusable {
+            self.given.metrics.count_fault(Reason::Output);
+        }
+        gathered.outcomes
+    }
+}
+
+#[cfg(test)]
+pub mod tests {
+    use crate::event::{Change, JsonText, Operation, Origin, Version};
+
+    /// A change of a row that is `after`.
+    pub fn change(after: &str) -> Change {
+        Change {
+            operation: Operation::Create,
+            source: "shop".into(),
+            table: "public.products".into(),
+            key: None,
+            before: None,
+            after: Some(JsonText::from(after)),
+            version: Version::new(1, 0),
+            ts_ms: 0,
+            origin: Origin { topic: "t".into(), partition: 0, offset: 0 },
+            moved: None,
+        }
+    }
+}
