@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use toml_edit::{Item, TableLike, Value};
 
+const LIST_OF_TEXTS: &str = "a list of texts, such as [\"a\", \"b\"]";
+
 /// How an environment variable is looked up; a test supplies its own.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -111,6 +113,11 @@ impl<'a> Section<'a> {
         self.table.is_some()
     }
 
+    /// Whether nothing stands in the table besides these keys.
+    pub fn is_empty_but_for(&self, keys: &[&str]) -> bool {
+        self.table.is_none_or(|table| table.iter().all(|(name, _)| keys.contains(&name)))
+    }
+
     /// The names that stand in this table, all of them accepted: for tables whose keys the user chooses.
     pub fn names(&self) -> Vec<String> {
         let names: Vec<String> = self.table.into_iter().flat_map(|t| t.iter()).map(|(name, _)| name.to_owned()).collect();
@@ -121,6 +128,15 @@ impl<'a> Section<'a> {
     /// Which of `known` stand here. Used to choose a kind of source or sink by its table's name.
     pub fn present<'k>(&self, known: &[&'k str]) -> Vec<&'k str> {
         known.iter().copied().filter(|key| self.item(key).is_some()).collect()
+    }
+
+    /// Notes for each of these keys that stands here why it cannot be used (`is not built yet in this version`), which
+    /// says more than that it is not known.
+    pub fn refuse(&self, keys: &[&str], why: &str) {
+        for key in keys.iter().filter(|key| self.table.is_some_and(|table| table.contains_key(key))) {
+            self.asked.borrow_mut().push((*key).to_owned());
+            self.problem(key, why);
+        }
     }
 
     /// The table `key`; absent tables read as empty ones, so that defaults have one home.
@@ -159,10 +175,16 @@ impl<'a> Section<'a> {
         let (item, text) = self.text(key)?;
         if !text.starts_with("env:") && !text.starts_with("file:") {
             let key = self.named(key);
-            self.source.problem(item.span(), format!("{key} is a secret: write \"env:NAME\" or \"file:PATH\" instead of the secret itself"));
+            self.source
+                .problem(item.span(), format!("{key} is a secret: write \"env:NAME\" or \"file:PATH\" instead of the secret itself"));
             return None;
         }
-        self.string(key).map(Secret)
+        let secret = self.string(key)?;
+        if secret.is_empty() {
+            self.source.problem(item.span(), format!("{} is empty: what {text} names holds no text", self.named(key)));
+            return None;
+        }
+        Some(Secret(secret))
     }
 
     /// A list of texts; a single text counts as a list of one.
@@ -171,38 +193,41 @@ impl<'a> Section<'a> {
         if item.is_str() {
             return self.string(key).map(|text| vec![text]);
         }
-        let texts: Option<Vec<String>> =
-            item.as_array().and_then(|array| array.iter().map(|value| value.as_str().map(str::to_owned)).collect());
-        let Some(texts) = texts else {
-            self.wrong(key, item, "a list of texts, such as [\"a\", \"b\"]");
+        let Some(array) = item.as_array() else {
+            self.wrong(key, item.span(), LIST_OF_TEXTS);
             return None;
         };
-        let mut resolved = Vec::new();
-        for text in texts {
-            match resolve(self.source, &text) {
-                Ok(text) => resolved.push(text),
-                Err(problem) => self.source.problem(item.span(), format!("{}: {problem}", self.named(key))),
+        let mut texts = Vec::new();
+        for value in array {
+            match value.as_str().map(|text| resolve(self.source, text)) {
+                Some(Ok(text)) => texts.push(text),
+                Some(Err(problem)) => self.source.problem(value.span(), format!("{}: {problem}", self.named(key))),
+                None => self.wrong(key, value.span(), LIST_OF_TEXTS),
             }
         }
-        Some(resolved)
+        Some(texts)
     }
 
     /// `true` or `false`.
     pub fn boolean(&self, key: &str, default: bool) -> bool {
         let Some(item) = self.item(key) else { return default };
         item.as_bool().unwrap_or_else(|| {
-            self.wrong(key, item, "true or false");
+            self.wrong(key, item.span(), "true or false");
             default
         })
     }
 
-    /// A whole number within `range`.
+    /// A whole number within `range`; an end of [`u64::MAX`] means none.
     pub fn integer(&self, key: &str, default: u64, range: Range<u64>) -> u64 {
         let Some(item) = self.item(key) else { return default };
         match item.as_integer().and_then(|number| u64::try_from(number).ok()).filter(|number| range.contains(number)) {
             Some(number) => number,
             None => {
-                self.wrong(key, item, &format!("a whole number from {} to {}", range.start, range.end - 1));
+                let expected = match range.end {
+                    u64::MAX => format!("a whole number, {} or more", range.start),
+                    end => format!("a whole number from {} to {}", range.start, end.saturating_sub(1)),
+                };
+                self.wrong(key, item.span(), &expected);
                 default
             }
         }
@@ -240,9 +265,7 @@ impl<'a> Section<'a> {
     pub fn contents(&self, key: &str) -> Option<String> {
         let (item, text) = self.text(key)?;
         let reference = if text.starts_with("file:") || text.starts_with("env:") { text } else { format!("file:{text}") };
-        resolve(self.source, &reference)
-            .map_err(|problem| self.source.problem(item.span(), format!("{}: {problem}", self.named(key))))
-            .ok()
+        resolve(self.source, &reference).map_err(|problem| self.source.problem(item.span(), format!("{}: {problem}", self.named(key)))).ok()
     }
 
     /// A table of texts with names the user chooses; numbers and booleans are taken as text.
@@ -254,7 +277,8 @@ impl<'a> Section<'a> {
                 Some(Value::String(_)) => map.extend(section.string(&name).map(|text| (name, text))),
                 Some(Value::Integer(number)) => map.push((name, number.value().to_string())),
                 Some(Value::Boolean(truth)) => map.push((name, truth.value().to_string())),
-                _ => self.source.problem(section.span.clone(), format!("{} is a text", section.named(&name))),
+                Some(Value::Float(number)) => map.push((name, number.value().to_string())),
+                _ => section.problem(&name, "must be a text, a number, true or false"),
             }
         }
         map
@@ -263,11 +287,7 @@ impl<'a> Section<'a> {
     /// Anything, as JSON; `env:` and `file:` are resolved in every string of it.
     pub fn json(&self, key: &str) -> Option<serde_json::Value> {
         let item = self.item(key)?;
-        let value = item_json(self.source, item);
-        if value.is_none() {
-            self.wrong(key, item, "a value that JSON knows (no dates), with references that can be read");
-        }
-        value
+        item_json(self.source, &self.named(key), item)
     }
 
     /// Notes a problem of this key.
@@ -283,12 +303,14 @@ impl<'a> Section<'a> {
 
     fn parsed<T>(&self, key: &str, expected: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
         let item = self.item(key)?;
-        let parsed = match item.as_str() {
-            Some(_) => self.string(key).and_then(|text| parse(&text)),
-            None => None,
-        };
+        if !item.is_str() {
+            self.wrong(key, item.span(), expected);
+            return None;
+        }
+        // What cannot be looked up has been noted by `string`: one mistake, one problem.
+        let parsed = parse(&self.string(key)?);
         if parsed.is_none() {
-            self.wrong(key, item, expected);
+            self.wrong(key, item.span(), expected);
         }
         parsed
     }
@@ -298,14 +320,14 @@ impl<'a> Section<'a> {
         match item.as_str() {
             Some(text) => Some((item, text.to_owned())),
             None => {
-                self.wrong(key, item, "a text");
+                self.wrong(key, item.span(), "a text");
                 None
             }
         }
     }
 
-    fn wrong(&self, key: &str, item: &Item, expected: &str) {
-        self.source.problem(item.span(), format!("{} must be {expected}", self.named(key)));
+    fn wrong(&self, key: &str, span: Option<Range<usize>>, expected: &str) {
+        self.source.problem(span.or_else(|| self.key_span(key)), format!("{} must be {expected}", self.named(key)));
     }
 
     fn item(&self, key: &str) -> Option<&'a Item> {
@@ -328,8 +350,10 @@ impl Drop for Section<'_> {
         let Some(table) = self.table else { return };
         let asked = self.asked.borrow();
         for (name, _) in table.iter().filter(|(name, _)| !asked.iter().any(|key| key == name)) {
-            let nearest = nearest(name, asked.iter().map(String::as_str));
-            let remedy = nearest.map_or_else(|| "remove it".to_owned(), |known| format!("did you mean `{known}`?"));
+            let remedy = match nearest(name, asked.iter().map(String::as_str)) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None => "remove it".to_owned(),
+            };
             self.source.problem(self.key_span(name), format!("{} is not a known key: {remedy}", self.named(name)));
         }
     }
@@ -352,34 +376,50 @@ fn resolve(source: &Source<'_>, text: &str) -> Result<String, String> {
     let Some(path) = text.strip_prefix("file:") else { return Ok(text.to_owned()) };
     let path = source.dir.join(Path::new(path));
     let contents = std::fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    Ok(contents.strip_suffix('\n').unwrap_or(&contents).to_owned())
+    let contents = contents.strip_suffix('\n').unwrap_or(&contents);
+    Ok(contents.strip_suffix('\r').unwrap_or(contents).to_owned())
 }
 
-fn item_json(source: &Source<'_>, item: &Item) -> Option<serde_json::Value> {
+fn item_json(source: &Source<'_>, name: &str, item: &Item) -> Option<serde_json::Value> {
     match item {
-        Item::Value(value) => value_json(source, value),
-        Item::Table(table) => table_json(source, table),
-        Item::ArrayOfTables(tables) => {
-            tables.iter().map(|table| table_json(source, table)).collect::<Option<Vec<_>>>().map(Into::into)
-        }
+        Item::Value(value) => value_json(source, name, value),
+        Item::Table(table) => table_json(source, name, table),
+        Item::ArrayOfTables(tables) => list_json(tables.iter().map(|table| table_json(source, name, table))),
         Item::None => None,
     }
 }
 
-fn table_json(source: &Source<'_>, table: &dyn TableLike) -> Option<serde_json::Value> {
-    let fields: Option<serde_json::Map<_, _>> =
-        table.iter().map(|(name, item)| Some((name.to_owned(), item_json(source, item)?))).collect();
+fn table_json(source: &Source<'_>, name: &str, table: &dyn TableLike) -> Option<serde_json::Value> {
+    let fields = table.iter().map(|(key, item)| (key.to_owned(), item_json(source, &format!("{name}.{key}"), item)));
+    // All are read before any is found wanting, so that every problem is noted.
+    let fields: Vec<_> = fields.collect();
+    let fields: Option<serde_json::Map<_, _>> = fields.into_iter().map(|(key, value)| Some((key, value?))).collect();
     fields.map(Into::into)
 }
 
-fn value_json(source: &Source<'_>, value: &Value) -> Option<serde_json::Value> {
+fn list_json(values: impl Iterator<Item = Option<serde_json::Value>>) -> Option<serde_json::Value> {
+    let values: Vec<_> = values.collect();
+    values.into_iter().collect::<Option<Vec<_>>>().map(Into::into)
+}
+
+fn value_json(source: &Source<'_>, name: &str, value: &Value) -> Option<serde_json::Value> {
+    let problem = |problem: &str| {
+        source.problem(value.span(), format!("{name}: {problem}"));
+        None
+    };
     match value {
-        Value::String(text) => resolve(source, text.value()).ok().map(Into::into),
+        Value::String(text) => resolve(source, text.value()).map_or_else(|why| problem(&why), |text| Some(text.into())),
         Value::Integer(number) => Some((*number.value()).into()),
-        Value::Float(number) => serde_json::Number::from_f64(*number.value()).map(Into::into),
+        Value::Float(number) => match serde_json::Number::from_f64(*number.value()) {
+            Some(number) => Some(number.into()),
+            None => problem("JSON has no word for this number: write it as a text"),
+        },
         Value::Boolean(truth) => Some((*truth.value()).into()),
-        Value::Datetime(_) => None,
-        Value::Array(array) => array.iter().map(|value| value_json(source, value)).collect::<Option<Vec<_>>>().map(Into::into),
-        Value::InlineTable(table) => table_json(source, table),
+        Value::Datetime(_) => problem("JSON has no dates: write it as a text"),
+        Value::Array(array) => list_json(array.iter().map(|value| value_json(source, name, value))),
+        Value::InlineTable(table) => table_json(source, name, table),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -44,6 +44,11 @@ pub trait SinkSettings: std::fmt::Debug + Send + Sync {
     /// and `{table}`.
     fn index(&self) -> Option<&str>;
 
+    /// What no other pipeline of this process may use at the same time, as a phrase: `file out.jsonl`.
+    fn claims(&self) -> Option<String> {
+        None
+    }
+
     /// Makes the sink. Must not wait for a server: what is down is found by the first [`Sink::prepare`].
     async fn open(&self, context: &SinkContext) -> Result<Arc<dyn Sink>, Failure>;
 }

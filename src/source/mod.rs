@@ -31,6 +31,11 @@ pub const KINDS: &[(&str, fn(&Section<'_>) -> Box<dyn SourceSettings>)] = &[
 /// The checked settings of one source: what makes the source.
 #[async_trait]
 pub trait SourceSettings: std::fmt::Debug + Send + Sync {
+    /// What no other pipeline of this process may use at the same time, as a phrase: `consumer group products at localhost:9092`.
+    fn claims(&self) -> Option<String> {
+        None
+    }
+
     /// Makes the source. Must not wait for a server: what is down is waited for inside [`Source::next`].
     async fn open(&self, context: SourceContext) -> Result<Box<dyn Source>, Failure>;
 }
