@@ -124,7 +124,7 @@ stop() {
     pid=$(pid_of "$name")
     [ "$name" != postgres ] || signal=INT # "fast": TERM waits for every client to leave
     kill "-$signal" "$pid"
-    while [ -e "/proc/$pid" ]; do
+    while running "$name"; do # a zombie, which not every container's init collects, has no command line
       [ $SECONDS -lt $deadline ] || kill -KILL "$pid" 2>/dev/null || true
       sleep 0.1
     done

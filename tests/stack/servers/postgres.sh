@@ -12,6 +12,8 @@ postgres_start() {
     (cd "$run/postgres" && "${unrooted[@]}" "$postgres_bin/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync) >"$run/postgres/initdb.log" 2>&1 ||
       fail "initdb failed: $run/postgres/initdb.log"
   fi
+  # Postgres takes the zombie of a killed one for a running one. Should its children still live, it says so even then.
+  rm -f "$data/postmaster.pid"
   # A killed process loses nothing without fsync, only a killed machine does.
   spawn postgres "${unrooted[@]}" "$postgres_bin/postgres" -D "$data" -p "$(port postgres)" -c listen_addresses=127.0.0.1 \
     -c unix_socket_directories= -c wal_level=logical -c max_replication_slots=20 -c max_wal_senders=20 -c fsync=off

