@@ -36,17 +36,17 @@ BEGIN
       WHEN 70 THEN            -- the story stays out of line: its description arrives as unavailable
         UPDATE products SET stock = stock + 6, updated_at = shop_time(step) WHERE name = 'Waxed canvas hammock';
       WHEN 80 THEN            -- a sale: one transaction of 15 changes
-        UPDATE products SET price = round(price * 0.8, 2), tags = array_append(tags, 'sale'), updated_at = shop_time(step) WHERE category = 'lighting';
+        UPDATE products SET price = round(price * 0.8, 2), tags = array_append(tags, 'sale'), updated_at = shop_time(step) WHERE category = 'Home/Lighting';
       WHEN 95 THEN            -- out of the range
         DELETE FROM products WHERE id IN (9, 33, 64);
       WHEN 110 THEN           -- new in the range
-        INSERT INTO products VALUES (1201, 'GAR-1201', 'Cork bee hotel', 'Ninety rooms for solitary bees, south-facing.', 'garden', 26.00, 40, ARRAY['wildlife','new'],
+        INSERT INTO products VALUES (1201, 'GAR-1201', 'Cork bee hotel', 'Ninety rooms for solitary bees, south-facing.', 'Outdoors/Garden', 26.00, 40, ARRAY['wildlife','new'],
           '{"colour": "cork", "weight_g": 610, "rating": 5.0}', shop_time(step), shop_time(step));
-        INSERT INTO products VALUES (1202, 'KIT-1202', 'Crème brûlée dish – set of 4', NULL, 'kitchen', 31.50, 18, ARRAY['baking','new'], NULL, shop_time(step), shop_time(step));
+        INSERT INTO products VALUES (1202, 'KIT-1202', 'Crème brûlée dish – set of 4', NULL, 'Home/Kitchen', 31.50, 18, ARRAY['baking','new'], NULL, shop_time(step), shop_time(step));
       WHEN 125 THEN           -- deleted, and back again under the same key
         DELETE FROM products WHERE id = 58;
       WHEN 135 THEN
-        INSERT INTO products VALUES (58, 'AUD-0058', 'Refurbished gramophone', 'It was gone for a while, and is back by demand.', 'audio', 410.00, 2, ARRAY['vinyl','second life'],
+        INSERT INTO products VALUES (58, 'AUD-0058', 'Refurbished gramophone', 'It was gone for a while, and is back by demand.', 'Home/Audio', 410.00, 2, ARRAY['vinyl','second life'],
           '{"colour": "oak", "weight_g": 9100, "rating": 4.8}', shop_time(step), shop_time(step));
       WHEN 145 THEN
         DELETE FROM orders WHERE status = 'cancelled';

@@ -68,14 +68,18 @@ INSERT INTO make VALUES
   ('workshop', 'Cast iron', 'Heavy where weight helps.', 1.30, 'black', 'metal'),
   ('workshop', 'Apprentice', 'A little smaller and lighter, for young hands; it is no toy.', 0.70, 'red', 'beginners');
 
+CREATE TEMP TABLE shelf (category text, path text);
+INSERT INTO shelf VALUES ('kitchen', 'Home/Kitchen'), ('lighting', 'Home/Lighting'), ('textiles', 'Home/Textiles'), ('audio', 'Home/Audio'),
+  ('garden', 'Outdoors/Garden'), ('outdoors', 'Outdoors/Camping'), ('stationery', 'Work/Stationery'), ('workshop', 'Work/Tools');
+
 INSERT INTO products
 SELECT n, upper(substr(category, 1, 3)) || '-' || lpad((n * 7919 % 10000)::text, 4, '0'), make || ' ' || noun, use || ' ' || fact,
-  category, round(price * factor, 0) - (ARRAY[0.05, 0.10, 0.50, 0.00])[1 + n % 4], 5 + pick(n, 2, 60), ARRAY[thing.tag, make.tag],
+  path, round(price * factor, 0) - (ARRAY[0.05, 0.10, 0.50, 0.00])[1 + n % 4], 5 + pick(n, 2, 60), ARRAY[thing.tag, make.tag],
   jsonb_build_object('colour', colour, 'weight_g', grams + pick(n, 3, 40), 'rating', round(3.5 + pick(n, 4, 15) / 10.0, 1), 'dimensions',
     jsonb_build_object('w', 5 + pick(n, 5, 40), 'h', 3 + pick(n, 6, 60))),
   shop_time(-2000 + n), shop_time(-90000 + n * 500)
 FROM (SELECT row_number() OVER (ORDER BY pick(grams, length(make), 10000), category, noun, make)::int AS n, noun, category, make FROM thing JOIN make USING (category)) AS numbered
-JOIN thing USING (category, noun) JOIN make USING (category, make)
+JOIN thing USING (category, noun) JOIN make USING (category, make) JOIN shelf USING (category)
 ORDER BY n;
 -- The one with a story: too long to lie in the row.
 UPDATE products SET description = description || E'\n\n' || (SELECT string_agg(use || ' ' || fact, ' ' ORDER BY grams, make) FROM thing JOIN make USING (category) WHERE category IN ('outdoors', 'garden'))
