@@ -28,7 +28,7 @@ BEGIN
       WHEN 20 THEN            -- an import went wrong: not a number, put right 40 steps later
         UPDATE products SET price = 'NaN', updated_at = shop_time(step) WHERE id = 77;
       WHEN 60 THEN
-        UPDATE products SET price = 44.90, updated_at = shop_time(step) WHERE id = 77;
+        UPDATE products SET price = 15.90, updated_at = shop_time(step) WHERE id = 77;
       WHEN 35 THEN            -- a weight that is no number: an index that expects one refuses the document
         UPDATE products SET attrs = attrs || '{"weight_g": "about 2 kg"}', updated_at = shop_time(step) WHERE id = 91;
       WHEN 50 THEN            -- a key change: delete of 17, create of 1017

@@ -118,16 +118,25 @@ wait_ready() {
   done
 }
 
+# A launcher's place is taken by the server it has started.
+adopt_server_pid() { [ ! -s "$run/$1/server.pid" ] || cp "$run/$1/server.pid" "$run/$1/pid"; }
+
 stop() {
-  local name=$1 pid signal=TERM deadline=$((SECONDS + stop_timeout_s))
+  local name=$1 pids signal=TERM deadline=$((SECONDS + stop_timeout_s))
+  adopt_server_pid "$name"
   if running "$name"; then
-    pid=$(pid_of "$name")
-    [ "$name" != postgres ] || signal=INT # "fast": TERM waits for every client to leave
-    kill "-$signal" "$pid"
+    pids=$(pid_of "$name")
+    case $name in
+      postgres) signal=INT ;; # "fast": TERM waits for every client to leave
+      elasticsearch-*) pids="$pids $(pgrep -P "$pids" || true)" ;; # a launcher does not take its server along
+    esac
+    # shellcheck disable=SC2086
+    kill "-$signal" $pids 2>/dev/null || true
     while running "$name"; do # a zombie, which not every container's init collects, has no command line
-      [ $SECONDS -lt $deadline ] || kill -KILL "$pid" 2>/dev/null || true
+      # shellcheck disable=SC2086
+      [ $SECONDS -lt $deadline ] || kill -KILL $pids 2>/dev/null || true
       sleep 0.1
     done
   fi
-  rm -f "$run/$name/pid"
+  rm -f "$run/$name/pid" "$run/$name/server.pid"
 }

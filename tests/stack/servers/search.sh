@@ -104,8 +104,8 @@ search_start() {
   search_settings "$1" >"$dir/conf/$vendor.yml"
   search_jvm_options "$dir" >"$dir/conf/jvm.options"
   cp "$home/config/log4j2.properties" "$dir/conf/"
-  # bin/elasticsearch is a launcher: with -d it leaves when the server is up, whose pid -p puts down. The path
-  # behind -p is also what `running` knows the process by.
+  # bin/elasticsearch is a launcher: with -d it leaves when the server is up, whose pid -p puts down early on. The
+  # path behind -p is also what `running` knows the process by.
   if [ "$vendor" = opensearch ]; then
     spawn "$1" "${unrooted[@]}" env HOME="$dir" OPENSEARCH_JAVA_HOME="$java" OPENSEARCH_PATH_CONF="$dir/conf" \
       OPENSEARCH_TMPDIR="$dir/tmp" "$home/bin/opensearch" -p "$dir/server.pid"
@@ -168,8 +168,9 @@ search_jvm_options() {
 }
 
 search_ready() {
-  curl -fs --max-time 5 $(search_trust "$1") "$(search_url "$1")/_cluster/health?wait_for_status=yellow&timeout=1s" || return 1
-  [ ! -s "$run/$1/server.pid" ] || cp "$run/$1/server.pid" "$run/$1/pid"
+  adopt_server_pid "$1"
+  # shellcheck disable=SC2046
+  curl -fs --max-time 5 $(search_trust "$1") "$(search_url "$1")/_cluster/health?wait_for_status=yellow&timeout=1s"
 }
 
 search_trust() { [ "$1" != elasticsearch-8-tls ] || echo "--cacert $run/$1/conf/ca.crt"; }
