@@ -187,7 +187,7 @@ impl Bench {
             source: Box::new(MemorySource { messages, settled: self.settled.clone() }),
             decoder: Decoder::new(DecodeSettings { format: Format::Debezium, version: VersionFrom::Auto }),
             processor,
-            deliverer: Deliverer::new(self.sink.clone(), batch, clock.clone(), metrics.clone(), progress.clone()),
+            deliverer: Deliverer::new(self.sink.clone(), batch.clone(), clock.clone(), metrics.clone(), progress.clone()),
             positions,
             batch,
             batches_in_flight: 2,
