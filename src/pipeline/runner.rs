@@ -245,10 +245,9 @@ impl Runner {
         self.commit(flow, work, ts_ms)
     }
 
-    fn commit(&mut self, flow: &mut Flow, mut work: Work, ts_ms: u64) -> Result<(), Failure> {
+    fn commit(&mut self, flow: &mut Flow, work: Work, ts_ms: u64) -> Result<(), Failure> {
         let timer = self.metrics.stage("commit");
-        // A lane that was started again reads what was committed already: its position never goes back.
-        work.effects.positions.retain(|(lane, record)| self.positions.position(lane).is_none_or(|known| record.position > known));
+        // A position may go back: a lane that was started again repeats what was applied, and a file may be made anew.
         let positions = work.effects.positions.clone();
         let state = &mut self.processor.state;
         blocking(|| state.commit(work.number, work.effects))?;
