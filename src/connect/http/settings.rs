@@ -174,7 +174,7 @@ fn read_tls(section: &Section<'_>, urls: &[Url]) -> (Option<String>, bool) {
 fn is_usable(pem: &str) -> Result<(), String> {
     let certificate = Certificate::from_pem(pem.as_bytes()).map_err(|error| last_cause(&error))?;
     let trial = TransportBuilder::default().cert_validation(CertificateValidation::Full(certificate)).build();
-    trial.map(drop).map_err(|error| last_cause(&error))
+    trial.map(drop).map_err(|_| "one of them is damaged".to_owned())
 }
 
 fn read_timeout(section: &Section<'_>) -> Duration {

@@ -245,7 +245,7 @@ fn mistakes_in_settings_are_named() {
         line 2: tls has no effect on an address that begins with http://: write https://, or remove it
         line 2: tls.ca: cannot read DIR/absent.pem: No such file or directory (os error 2)
         line 2: tls.ca must be a file with certificates in PEM form: could not find PEM certificate in input data
-        line 2: tls.ca must be a file with certificates in PEM form: builder error
+        line 2: tls.ca must be a file with certificates in PEM form: one of them is damaged
         line 2: timeout must be longer than nothing
         line 3: gzip must be true or false
         line 2: user_name is not a known key: did you mean `user`?

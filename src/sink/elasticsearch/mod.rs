@@ -26,6 +26,8 @@ mod verdict;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod real_servers;
 
 use client::SearchServer;
 use indexes::Indexes;

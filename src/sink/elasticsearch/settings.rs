@@ -103,3 +103,75 @@ fn read_mapping(section: &Section<'_>, create_index: bool) -> Option<String> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{ElasticsearchSinkSettings, read_plain};
+    use crate::settings::{Section, Source};
+    use crate::sink::SinkSettings as _;
+
+    fn read(table: &str, mapping: &str) -> (ElasticsearchSinkSettings, Vec<String>) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("mapping.json"), mapping).unwrap();
+        let table = format!("url = \"http://a\"\n{table}");
+        let document: toml_edit::Document<String> = toml_edit::Document::parse(table.clone()).unwrap();
+        let source = Source::new(&table, dir.path(), &|_| None);
+        let section = Section::root(&source, document.as_table());
+        let settings = read_plain(&section);
+        drop(section);
+        (settings, source.problems().iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn an_address_is_enough() {
+        let (settings, problems) = read("", "");
+        assert_eq!(problems, [""; 0]);
+        assert_eq!((settings.index(), settings.create_index, settings.requests_in_flight), (None, true, 4));
+        assert_eq!(settings.mapping, None);
+    }
+
+    #[test]
+    fn a_mapping_may_be_the_whole_body_or_its_mappings() {
+        let whole = r#"{"settings":{"number_of_shards":1},"mappings":{"properties":{}}}"#;
+        let plain = r#"{"dynamic":"strict","properties":{"a":{"type":"scaled_float","scaling_factor":100.00}}}"#;
+        let wrapped = format!("{{\"mappings\":{plain}}}");
+        for (file, body) in [(whole, Some(whole)), (plain, Some(wrapped.as_str())), ("{}", None)] {
+            let (settings, problems) = read("mapping = \"file:mapping.json\"", file);
+            assert_eq!((problems, settings.mapping.as_deref()), (vec![], body));
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let mut found = String::new();
+        for (table, mapping) in [
+            ("index = \"Products\"", ""),
+            ("index = \"{topic}_{Schema}\"", ""),
+            ("index = \"_{topic}\"", ""),
+            ("mapping = \"file:mapping.json\"", "[1]"),
+            ("mapping = \"file:mapping.json\"", "{"),
+            ("mapping = \"file:mapping.json\"", r#"{"name":{"type":"text"}}"#),
+            ("mapping = \"file:mapping.json\"", r#"{"settings":{},"properties":{}}"#),
+            ("mapping = \"file:mapping.json\"\ncreate_index = false", r#"{"properties":{}}"#),
+            ("requests_in_flight = 0", ""),
+            ("indx = \"a\"", ""),
+        ] {
+            let (_, problems) = read(table, mapping);
+            found.push_str(&problems.join("\n"));
+            found.push('\n');
+        }
+        expect_test::expect![[r#"
+            line 2: index cannot be the name of an index: it holds a capital letter
+            line 2: index may only hold the placeholders {topic}, {schema}, {table}
+            line 2: index cannot be the name of an index: it begins with -, _ or +
+            line 2: mapping must be a file with one JSON object: invalid type: sequence, expected a map at line 1 column 0
+            line 2: mapping must be a file with one JSON object: EOF while parsing an object at line 1 column 1
+            line 2: mapping must hold "mappings" (with "settings", "aliases") or "properties" at its top
+            line 2: mapping holds settings or mappings beside parts of a mapping: move those into "mappings"
+            line 2: mapping has no effect with create_index = false: remove one of the two
+            line 2: requests_in_flight must be a whole number from 1 to 64
+            line 2: indx is not a known key: did you mean `index`?
+        "#]].assert_eq(&found);
+        assert_eq!(read("index = \"{topic}-{schema}.{table}\"", "").1, [""; 0]);
+    }
+}
