@@ -1,3 +1,5 @@
+//! What the table of a sink says of its server.
+
 use std::time::Duration;
 
 use elasticsearch::auth::Credentials;

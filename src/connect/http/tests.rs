@@ -249,5 +249,6 @@ fn mistakes_in_settings_are_named() {
         line 2: timeout must be longer than nothing
         line 3: gzip must be true or false
         line 2: user_name is not a known key: did you mean `user`?
-    "#]].assert_eq(&found);
+    "#]]
+    .assert_eq(&found);
 }

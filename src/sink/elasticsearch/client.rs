@@ -57,7 +57,13 @@ impl SearchServer {
         self.call(Method::Post, format!("{}/_search?allow_partial_search_results=false", encoded(index)), JSON, body.into()).await
     }
 
-    async fn call(&self, method: Method, path: String, content_type: &'static str, body: Bytes) -> Result<HttpAnswer, HttpError> {
+    pub(super) async fn call(
+        &self,
+        method: Method,
+        path: String,
+        content_type: &'static str,
+        body: Bytes,
+    ) -> Result<HttpAnswer, HttpError> {
         self.http.send(HttpRequest { method, path, content_type, body }).await
     }
 }

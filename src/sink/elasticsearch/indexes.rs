@@ -45,7 +45,8 @@ impl Indexes {
 /// We refuse such a name ourselves: in a path it could mean several indexes or something else altogether, and one in a
 /// bulk request fails every item of it.
 pub fn name_problem(name: &str) -> Option<&'static str> {
-    let forbidden = |character: char| matches!(character, '\\' | '/' | '*' | '?' | '"' | '<' | '>' | '|' | ',' | '#' | ':') || character <= ' ';
+    let forbidden =
+        |character: char| matches!(character, '\\' | '/' | '*' | '?' | '"' | '<' | '>' | '|' | ',' | '#' | ':') || character <= ' ';
     if name.is_empty() || name == "." || name == ".." {
         Some("it needs a letter or digit")
     } else if name.len() > limits::INDEX_NAME_BYTES_MAX {
@@ -69,7 +70,8 @@ pub fn encoded(text: &str) -> String {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => encoded.push(char::from(byte)),
             _ => {
                 encoded.push('%');
-                encoded.extend([byte >> 4, byte & 15].map(|half| char::from_digit(u32::from(half), 16).unwrap_or('0').to_ascii_uppercase()));
+                encoded
+                    .extend([byte >> 4, byte & 15].map(|half| char::from_digit(u32::from(half), 16).unwrap_or('0').to_ascii_uppercase()));
             }
         }
     }

@@ -107,7 +107,9 @@ fn condition(filter: &Filter, fields: &Fields) -> Value {
 
 fn order(field: &str, descending: bool, fields: &Fields) -> Result<Value, String> {
     let Values::Whole(name) = fields.values(field) else {
-        return Err(format!("field {field} is full text, which has no order: sort by another, or give it a keyword sub-field in the mapping"));
+        return Err(format!(
+            "field {field} is full text, which has no order: sort by another, or give it a keyword sub-field in the mapping"
+        ));
     };
     let direction = if descending { "desc" } else { "asc" };
     let mut order = json!({ "order": direction, "missing": "_last", "unmapped_type": "keyword" });
@@ -179,7 +181,8 @@ mod tests {
     #[test]
     fn nothing_asked_finds_everything() {
         let request = SearchRequest { limit: 20, offset: 40, ..SearchRequest::default() };
-        let all = r#"{"from":40,"size":20,"track_total_hits":true,"version":true,"query":{"bool":{"must":[{"match_all":{}}],"filter":[]}}}"#;
+        let all =
+            r#"{"from":40,"size":20,"track_total_hits":true,"version":true,"query":{"bool":{"must":[{"match_all":{}}],"filter":[]}}}"#;
         check(&request, "", all);
     }
 

@@ -171,7 +171,8 @@ mod tests {
             line 2: mapping has no effect with create_index = false: remove one of the two
             line 2: requests_in_flight must be a whole number from 1 to 64
             line 2: indx is not a known key: did you mean `index`?
-        "#]].assert_eq(&found);
+        "#]]
+        .assert_eq(&found);
         assert_eq!(read("index = \"{topic}-{schema}.{table}\"", "").1, [""; 0]);
     }
 }

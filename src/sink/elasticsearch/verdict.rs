@@ -164,7 +164,7 @@ fn short_word(status: u16) -> &'static str {
         502 => "502",
         503 => "503",
         504 => "504",
-        500.. => "5xx",
+        501 | 505.. => "5xx",
         _ => "status",
     }
 }
@@ -194,7 +194,8 @@ mod tests {
 
     fn writes(kinds: &[&str]) -> Vec<Write> {
         let action = |kind: &str| if kind == "delete" { Action::Delete } else { Action::Index(JsonText::from("{}")) };
-        let write = |kind: &&str| Write { index: "p".into(), id: "1".into(), routing: None, version: DocumentVersion(1), action: action(kind) };
+        let write =
+            |kind: &&str| Write { index: "p".into(), id: "1".into(), routing: None, version: DocumentVersion(1), action: action(kind) };
         kinds.iter().map(write).collect()
     }
 
@@ -230,7 +231,9 @@ mod tests {
 
     #[test]
     fn answers_of_opensearch_2() {
-        check("opensearch-2", expect_test::expect![[r#"
+        check(
+            "opensearch-2",
+            expect_test::expect![[r#"
             bulk-external-first
               Stored
               Stored
@@ -276,12 +279,15 @@ mod tests {
               IndexMissing { index: "p" }
             queue-full-item
               Retry("429")
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn answers_of_opensearch_3() {
-        check("opensearch-3", expect_test::expect![[r#"
+        check(
+            "opensearch-3",
+            expect_test::expect![[r#"
             bulk-external-first
               Stored
               Stored
@@ -327,12 +333,15 @@ mod tests {
               IndexMissing { index: "p" }
             queue-full-item
               Retry("429")
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn answers_of_elasticsearch_8() {
-        check("elasticsearch-8", expect_test::expect![[r#"
+        check(
+            "elasticsearch-8",
+            expect_test::expect![[r#"
             bulk-external-first
               Stored
               Stored
@@ -380,12 +389,14 @@ mod tests {
               Retry("429")
             queue-full-whole
               Overloaded { message: "http://s answered 429: es_rejected_execution_exception: rejected execution of TimedRunnable{original=org.elasticsearch.action.bulk.TransportAbstractBulkAction$2/org.elasticsearch.action.ActionListenerImplementations$RunBeforeActionListener/org.elasticsearch.action.ActionListenerImplementations$RunBeforeActionListener/org.elasticsearch.tasks.TaskManager$1{org.elasticsearch.action.ActionListenerImplementations$RunAfterAct", after: Some(3s) }
-        "#]]);
+        "#]],
+        );
     }
 
     #[test]
     fn each_kind_of_item_has_its_verdict() {
-        let item = |kind: &str, status: u16, error: &str| format!(r#"{{"errors":true,"items":[{{"{kind}":{{"status":{status}{error}}}}}]}}"#);
+        let item =
+            |kind: &str, status: u16, error: &str| format!(r#"{{"errors":true,"items":[{{"{kind}":{{"status":{status}{error}}}}}]}}"#);
         let of_type = |kind: &str| format!(r#","error":{{"type":"{kind}","reason":"r"}}"#);
         let reasoned = |reason: &str| format!(r#","error":{{"type":"illegal_argument_exception","reason":"{reason}"}}"#);
         let mut found = String::new();
@@ -521,9 +532,11 @@ mod tests {
 
     #[test]
     fn refusals_stand_where_their_writes_stood() {
-        let refused = |places: &[usize]| places.iter().map(|place| Refused { place: *place, reason: place.to_string() }).collect::<Vec<_>>();
+        let refused =
+            |places: &[usize]| places.iter().map(|place| Refused { place: *place, reason: place.to_string() }).collect::<Vec<_>>();
         let body = r#"{"errors":false,"items":[{"index":{"status":201}},{"delete":{"status":404}}]}"#;
-        let verdicts = of_answer(&answer(200, body), &writes(&["index", "index", "index", "delete", "index"]), refused(&[0, 2, 4])).unwrap();
+        let verdicts =
+            of_answer(&answer(200, body), &writes(&["index", "index", "index", "delete", "index"]), refused(&[0, 2, 4])).unwrap();
         let no = |place: &str| Verdict::Refused(place.to_owned());
         assert_eq!(verdicts, [no("0"), Verdict::Stored, no("2"), Verdict::Stored, no("4")]);
         assert_eq!(of_refusals(&writes(&["index", "index"]), refused(&[0, 1])).unwrap(), [no("0"), no("1")]);
