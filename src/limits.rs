@@ -155,3 +155,15 @@ pub const PAUSE_CHECKS_MAX: u32 = 200;
 
 /// How long the end of the process waits for blocking calls.
 pub const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Connections to the HTTP API at a time: some dashboards and scrapers, and far below the usual 1,024 file descriptors.
+pub const HTTP_CONNECTIONS_MAX: usize = 512;
+
+/// How long the head of a request may take to arrive, and how long a connection may idle between two.
+pub const HTTP_HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long to wait when the system gives no connection.
+pub const HTTP_ACCEPT_RETRY_DELAY: Duration = Duration::from_secs(1);
+
+/// Dead letters in one answer: with 64 KiB of value each that is 64 MiB at worst.
+pub const DEAD_LETTERS_PAGE_MAX: usize = 1_000;

@@ -1,5 +1,72 @@
-//! Room: api.
+//! The HTTP side: admin, search, health, metrics, dashboard.
+//!
+//! - Enters: HTTP requests; what the pipelines tell of themselves.
+//! - Leaves: commands to the pipelines, questions to the sinks, and answers in JSON (errors as `{"error": "one sentence"}`).
+//! - Keeps true: a web page of someone else cannot drive it; with a token set, no admin call is answered without it.
+//! - Never: secrets in an answer; work of its own (all is asked of [`Pipelines`] and of the sinks' searches).
+
+mod admin;
+mod answer;
+mod dashboard;
+mod guard;
+mod health;
+mod listen;
+mod question;
+mod search;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
-pub struct Api;
-impl Api { pub fn new(_: Arc<dyn crate::pipeline::status::Pipelines>, _: prometheus::Registry, _: &crate::config::ServerSettings) -> Self { Self } }
-pub async fn serve(_: tokio::net::TcpListener, _: Api) {}
+
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use axum::{Router, middleware};
+use prometheus::Registry;
+
+use crate::config::ServerSettings;
+use crate::limits;
+use crate::pipeline::status::Pipelines;
+use guard::Guard;
+
+pub use listen::serve;
+
+/// What the handlers work with. Cheap to clone.
+#[derive(Clone)]
+pub struct Api {
+    pipelines: Arc<dyn Pipelines>,
+    registry: Registry,
+    guard: Arc<Guard>,
+}
+
+impl Api {
+    /// The API of these pipelines, guarded as `server` says.
+    pub fn new(pipelines: Arc<dyn Pipelines>, registry: Registry, server: &ServerSettings) -> Self {
+        Self { pipelines, registry, guard: Arc::new(Guard::new(server)) }
+    }
+}
+
+/// Every path there is.
+pub fn router(api: Api) -> Router {
+    let admin = Router::new()
+        .route("/admin/pipelines", get(admin::list))
+        .route("/admin/pipelines/{pipeline}", get(admin::show))
+        .route("/admin/pipelines/{pipeline}/pause", post(admin::pause))
+        .route("/admin/pipelines/{pipeline}/resume", post(admin::resume))
+        .route("/admin/pipelines/{pipeline}/restart", post(admin::restart))
+        .route("/admin/pipelines/{pipeline}/dead-letters", get(admin::dead_letters))
+        .route_layer(middleware::from_fn_with_state(api.clone(), guard::require_token));
+    Router::new()
+        .merge(admin)
+        .merge(dashboard::routes())
+        .route("/metrics", get(health::metrics))
+        .route("/health/live", get(health::live))
+        .route("/health/ready", get(health::ready))
+        .route("/api/v1/collections", get(search::collections))
+        .route("/api/v1/{collection}/search", get(search::search))
+        .fallback(answer::no_such_path)
+        .method_not_allowed_fallback(answer::wrong_method)
+        .layer(DefaultBodyLimit::max(limits::HTTP_BODY_BYTES_MAX))
+        .layer(middleware::from_fn_with_state(api.clone(), guard::refuse_foreign))
+        .layer(middleware::map_response(answer::with_safe_headers))
+        .with_state(api)
+}

@@ -1,0 +1,221 @@
+// The documents: what matches the question, and what becomes of it while one looks.
+
+import { ask } from "./ask.js";
+import { count, element, keep, say, show } from "./dom.js";
+import { excerpt, pieces, wordsOf } from "./words.js";
+
+const PAGE = 10;
+const LIMIT_MAX = 100;
+/** How long a change stays written beside its document. */
+const CHANGE_SHOWN_MS = 8_000;
+const TITLES = ["title", "name", "subject", "headline", "label", "display_name", "full_name", "customer", "email"];
+const SUMMARY_FIELDS = 5;
+
+const at = (id) => document.getElementById(id);
+const [form, collection, query, fuzzy, live, sort] = ["search", "collection", "query", "fuzzy", "live", "sort"].map(at);
+const [found, hits, more] = ["found", "hits", "more"].map(at);
+
+let limit = PAGE;
+let running = null;
+/** What is shown now, by id: documents that change against it are told apart. Null after a new question. */
+let known = null;
+
+/** Reads the question out of the address, and starts to listen. */
+export function startSearch() {
+  const address = new URLSearchParams(location.search);
+  query.value = address.get("q") ?? "";
+  fuzzy.checked = address.get("fuzzy") !== "false";
+  collection.dataset.wanted = address.get("collection") ?? "";
+  form.addEventListener("submit", (event) => (event.preventDefault(), searchAnew()));
+  for (const control of [query, collection, fuzzy, sort]) control.addEventListener("input", searchAnew);
+  collection.addEventListener("input", () => resetSort());
+  more.addEventListener("click", () => {
+    limit = Math.min(limit + PAGE, LIMIT_MAX);
+    search();
+  });
+}
+
+/** Once a second: which collections there are, and, live, what matches now. */
+export async function refreshSearch() {
+  const { collections } = await ask("/api/v1/collections");
+  const first = collection.options.length === 0 || collection.options[0].value === "";
+  offer(collections);
+  if (collections.length === 0) {
+    known = null;
+    hits.replaceChildren();
+    hits.kept = undefined;
+    show(more, false);
+    say(found, "No documents yet. They appear here as soon as a pipeline has written some to a sink that can be searched.");
+  } else if (first || (live.checked && running === null)) {
+    await search();
+  }
+}
+
+function offer(collections) {
+  const names = [...collection.options].map((option) => option.value);
+  collection.disabled = collections.length === 0;
+  if (collections.length === 0) {
+    if (names.length !== 1 || names[0] !== "") collection.replaceChildren(element("option", { value: "", text: "no collections" }));
+  } else if (names.join("\n") !== collections.join("\n")) {
+    const chosen = collection.value || collection.dataset.wanted;
+    collection.replaceChildren(...collections.map((name) => element("option", { value: name, text: name })));
+    if (collections.includes(chosen)) collection.value = chosen;
+  }
+}
+
+function resetSort() {
+  sort.replaceChildren(element("option", { value: "", text: "best match" }));
+}
+
+function searchAnew() {
+  known = null;
+  limit = PAGE;
+  const address = new URLSearchParams({ collection: collection.value, q: query.value, fuzzy: fuzzy.checked });
+  history.replaceState(null, "", `?${address}`);
+  search();
+}
+
+async function search() {
+  if (!collection.value) return;
+  running?.abort("a newer question");
+  const mine = (running = new AbortController());
+  const parameters = new URLSearchParams({ q: query.value, fuzzy: fuzzy.checked, limit });
+  const [order, ...field] = sort.value.split(" ");
+  if (sort.value) {
+    parameters.set("sort_by", field.join(" "));
+    parameters.set("sort_order", order);
+  }
+  try {
+    const answer = await ask(`/api/v1/${encodeURIComponent(collection.value)}/search?${parameters}`, { signal: mine.signal });
+    if (!mine.signal.aborted) present(answer);
+  } catch (error) {
+    if (mine.signal.aborted) return;
+    if (error.status === 0) throw error;
+    say(found, `No answer: ${error.message}.`);
+  } finally {
+    if (running === mine) running = null;
+  }
+}
+
+function present({ total, hits: page, took_ms: took }) {
+  const words = wordsOf(query.value);
+  const before = known;
+  known = new Map(page.map((hit) => [hit.id, hit]));
+  const items = page.map((hit) => ({ hit, words, fuzzy: fuzzy.checked, was: before?.get(hit.id), isNew: before !== null && !before.has(hit.id) }));
+  keep(hits, items, (item) => `${collection.value}\n${item.hit.id}`, makeHit);
+  say(found, total === 0 ? nothing() : `${count(total)} ${total === 1 ? "document" : "documents"} in ${count(took)} ms`);
+  show(more, page.length < total && limit < LIMIT_MAX);
+  offerSorting(page);
+}
+
+function nothing() {
+  const advice = !query.value ? "It is empty." : fuzzy.checked ? "Try other words." : "Try other words, or forgive typos.";
+  return `Nothing found in ${collection.value}. ${advice}`;
+}
+
+function offerSorting(page) {
+  const offered = new Set([...sort.options].map((option) => option.value));
+  for (const { document } of page) {
+    for (const [field, value] of Object.entries(document)) {
+      if (!["string", "number"].includes(typeof value) || String(value).length > 40 || offered.has(`desc ${field}`)) continue;
+      if (offered.size > 40) return;
+      const dated = typeof value === "string" && /^\d{4}-\d\d-\d\d/.test(value);
+      const [up, down] = dated ? ["oldest first", "newest first"] : typeof value === "number" ? ["lowest first", "highest first"] : ["A to Z", "Z to A"];
+      sort.append(element("option", { value: `desc ${field}`, text: `${field}, ${down}` }));
+      sort.append(element("option", { value: `asc ${field}`, text: `${field}, ${up}` }));
+      offered.add(`desc ${field}`).add(`asc ${field}`);
+    }
+  }
+}
+
+function makeHit() {
+  const title = element("span", { class: "title" });
+  const place = element("span", { class: "place" });
+  const summary = element("span", { class: "summary" });
+  const changes = element("span", { class: "changes", hidden: true });
+  const json = element("pre", { class: "json", hidden: true, tabindex: "0" });
+  const button = element("button", { type: "button", class: "hit", "aria-expanded": "false" }, title, place, summary, changes);
+  const node = element("li", { class: "card" }, button, json);
+  let now = null;
+  let shown = null;
+  let changedAt = 0;
+  const showJson = () => say(json, JSON.stringify(now.document, null, 2));
+  button.addEventListener("click", () => {
+    show(json, json.hidden);
+    button.setAttribute("aria-expanded", String(!json.hidden));
+    if (!json.hidden) showJson();
+  });
+  node.update = ({ hit, words, fuzzy, was, isNew }) => {
+    const changed = was !== undefined && (was.version !== hit.version || JSON.stringify(was.document) !== JSON.stringify(hit.document));
+    const look = `${words} ${fuzzy}`;
+    if (now === null || changed || shown !== look || now.version !== hit.version) {
+      [now, shown] = [hit, look];
+      draw(hit, words, fuzzy, { title, place, summary });
+      if (!json.hidden) showJson();
+    }
+    if (changed || isNew) {
+      changedAt = Date.now();
+      changes.replaceChildren(...(isNew ? [element("b", { text: "new here" })] : told(was.document, hit.document)));
+      node.classList.remove("flash");
+      void node.offsetWidth; // Lets the same animation start again.
+      node.classList.add("flash");
+    }
+    show(changes, Date.now() - changedAt < CHANGE_SHOWN_MS);
+  };
+  return node;
+}
+
+function draw({ id, version, document }, words, fuzzy, { title, place, summary }) {
+  const field = titleField(document);
+  const text = field === null ? id : String(document[field]);
+  title.replaceChildren(...marked(text, words, fuzzy));
+  say(place, version == null ? id : `${id} · v${version}`);
+  const lines = [...matching(document, field, words, fuzzy), ...plain(document, field, id)].slice(0, SUMMARY_FIELDS);
+  summary.replaceChildren(...lines.map(([name, value]) => element("span", {}, element("i", { text: name }), " ", ...marked(value, words, fuzzy))));
+}
+
+function marked(text, words, fuzzy) {
+  return pieces(text, words, fuzzy).map(({ text, hit }) => (hit ? element("mark", { text }) : document.createTextNode(text)));
+}
+
+function titleField(body) {
+  const isText = (name) => typeof body[name] === "string" && body[name].length > 0;
+  return TITLES.find(isText) ?? Object.keys(body).find((name) => isText(name) && !/(^|_)id$|_at$/.test(name)) ?? null;
+}
+
+/** Where the words stand, besides the title. */
+function matching(body, title, words, fuzzy) {
+  if (words.length === 0) return [];
+  return [...leaves(body)]
+    .filter(([name, value]) => name !== title && typeof value === "string")
+    .map(([name, value]) => [name, excerpt(value, words, fuzzy, 90)])
+    .filter(([, text]) => text !== null)
+    .slice(0, 2);
+}
+
+/** Short values, as they stand. */
+function plain(body, title, id) {
+  return Object.entries(body)
+    .filter(([name, value]) => name !== title && value !== null && typeof value !== "object" && String(value) !== id)
+    .filter(([, value]) => String(value).length > 0 && String(value).length <= 40)
+    .map(([name, value]) => [name, String(value)]);
+}
+
+/** What differs, as `stock 12 → 9`. */
+function told(before, after) {
+  const [old, now] = [new Map(leaves(before)), new Map(leaves(after))];
+  const differing = [...new Set([...old.keys(), ...now.keys()])].filter((name) => old.get(name) !== now.get(name));
+  const value = (map, name) => (map.has(name) ? clipped(String(map.get(name))) : "nothing");
+  const said = differing.slice(0, 3).map((name) =>
+    element("span", {}, element("i", { text: name }), ` ${value(old, name)} → `, element("b", { text: value(now, name) })));
+  if (differing.length > 3) said.push(element("span", { text: `and ${differing.length - 3} more` }));
+  return said.length > 0 ? said : [element("span", { text: "written again" })];
+}
+
+const clipped = (text) => (text.length > 32 ? `${text.slice(0, 31)}…` : text);
+
+/** Every value that is no list and no object, with its path. */
+function* leaves(value, path = "") {
+  if (value === null || typeof value !== "object") return yield [path, value];
+  for (const [name, inner] of Object.entries(value)) yield* leaves(inner, path === "" ? name : `${path}.${name}`);
+}
