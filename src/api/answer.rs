@@ -3,9 +3,7 @@
 use axum::Json;
 use axum::extract::Path;
 use axum::extract::rejection::PathRejection;
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
-};
+use axum::http::header::WWW_AUTHENTICATE;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -15,19 +13,19 @@ use crate::pipeline::status::CommandError;
 use crate::sink::search::SearchError;
 
 /// Sent with everything: the dashboard may load its own files and call its own server, and nothing else may happen.
-const SAFE_HEADERS: &[(HeaderName, &str)] = &[
+const SAFE_HEADERS: [(&str, &str); 7] = [
     (
-        CONTENT_SECURITY_POLICY,
+        "content-security-policy",
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
          base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     ),
-    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-    (X_FRAME_OPTIONS, "DENY"),
-    (REFERRER_POLICY, "no-referrer"),
-    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
+    ("cross-origin-resource-policy", "same-origin"),
+    ("cross-origin-opener-policy", "same-origin"),
     // Everything here is of this moment, and the dashboard belongs to the version that serves it.
-    (CACHE_CONTROL, "no-store"),
+    ("cache-control", "no-store"),
 ];
 
 /// An answer that is not what was asked for: a status and one sentence.
@@ -120,7 +118,7 @@ pub async fn wrong_method(method: Method, uri: Uri) -> Refusal {
 /// Adds what every answer carries.
 pub async fn with_safe_headers(mut response: Response) -> Response {
     for (name, value) in SAFE_HEADERS {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
+        response.headers_mut().insert(HeaderName::from_static(name), HeaderValue::from_static(value));
     }
     response
 }

@@ -24,4 +24,7 @@ pub mod supervisor;
 mod toast;
 mod truncate;
 
+#[cfg(test)]
+mod tests;
+
 pub use supervisor::{Ending, Pipelines};

@@ -26,7 +26,7 @@ use crate::source::SourceContext;
 use crate::source::decode::Decoder;
 use crate::source::decode::settings::VersionFrom;
 use crate::state::{PipelineState, Store};
-use crate::transform::{Engine, TransformMetrics, Transformer};
+use crate::transform::{Component, Engine, Transform, TransformMetrics, Transformer};
 
 /// How all pipelines came to their end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -291,21 +291,26 @@ impl Pipeline {
     }
 
     async fn open_transformer(&self) -> Result<Transformer, Failure> {
-        let Some(settings) = self.plan.transform.clone() else { return Ok(Transformer::rows()) };
-        let (engine, metrics, name) = (self.engine.clone(), self.transform_metrics.clone(), self.plan.name.clone());
+        let Some(settings) = self.plan.transform.clone() else { return Ok(Transformer::Row) };
+        let (engine, metrics) = (self.engine.clone(), self.transform_metrics.clone());
         let path = settings.module.display().to_string();
-        let opening = tokio::task::spawn_blocking(move || Transformer::open(&engine, &settings, &metrics, &name));
-        let transformer = opening.await.map_err(|error| Failure::bug(format!("opening the module ended: {error}")))??;
+        // Compiling takes seconds of all cores: not a matter for a thread that drives other tasks.
+        let loading = tokio::task::spawn_blocking(move || {
+            let component = Component::load(&engine, &settings)?;
+            Transform::start(&component, &settings, &metrics)
+        });
+        let transform = loading.await.map_err(|error| Failure::bug(format!("loading the module ended: {error}")))??;
+        transform.announce();
+        let component = transform.component();
         let mut module = self.module.lock().unwrap_or_else(PoisonError::into_inner);
-        let version = module.as_ref().map_or(1, |module| module.version + 1);
-        *module = transformer.module().map(|loaded| ModuleStatus {
-            hash: loaded.hash.to_string(),
-            version,
+        *module = Some(ModuleStatus {
+            hash: component.hash().to_owned(),
+            version: module.as_ref().map_or(1, |module| module.version + 1),
             path,
-            bytes: loaded.bytes,
+            bytes: component.size_bytes() as u64,
             loaded_ms: self.clock.now_ms(),
         });
-        Ok(transformer)
+        Ok(Transformer::Guest(Box::new(transform)))
     }
 
     /// The sink is opened once for the life of the process: the search API holds on to it.

@@ -16,6 +16,7 @@ use crate::transform::instance::Instance;
 use crate::transform::metrics::TransformMetrics;
 use crate::transform::output::{Gathered, gather};
 use crate::transform::settings::TransformSettings;
+use crate::transform::thread::apart;
 
 /// A component and its present instance.
 pub struct Transform {
@@ -31,7 +32,7 @@ impl Transform {
     pub fn start(component: &Component, settings: &TransformSettings, metrics: &TransformMetrics) -> Result<Self, Failure> {
         let given = Arc::new(Given::new(settings, metrics));
         given.log_lines.renew();
-        let instance = tokio::task::block_in_place(|| Instance::start(component, given.clone()))
+        let instance = apart(|| Instance::start(component, given.clone()))
             .map_err(|fault| Failure::misconfigured(format!("the module {} did not start: {fault}", settings.module.display())))?;
         Ok(Self { component: component.clone(), given, instance: Some(instance), call_changes_max: GUEST_BATCH_CHANGES_MAX })
     }
@@ -55,14 +56,9 @@ impl Transform {
     ///
     /// An error means that a guest that worked cannot be instantiated any more: nothing is known of any change.
     ///
-    /// Blocks for as long as the guest computes: call it through `spawn_blocking`.
-    ///
-    /// # Panics
-    /// In a future of a single-threaded runtime, where nothing may block.
+    /// Blocks for as long as the guest computes, from wherever it is called.
     pub fn run(&mut self, changes: &[Change]) -> Result<Vec<Outcome>, Failure> {
-        // Wasmtime's WASI waits by `Handle::block_on` when a guest prints, which a thread that drives futures must not do:
-        // a mistake of the caller's shows at once, not when a guest happens to print.
-        tokio::task::block_in_place(|| self.run_batches(changes))
+        apart(|| self.run_batches(changes))
     }
 
     fn run_batches(&mut self, changes: &[Change]) -> Result<Vec<Outcome>, Failure> {

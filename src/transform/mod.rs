@@ -21,6 +21,7 @@ mod instance;
 mod metrics;
 mod output;
 pub mod settings;
+mod thread;
 mod words;
 mod world;
 

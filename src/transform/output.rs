@@ -4,7 +4,7 @@ use bytestring::ByteString;
 use serde::de::IgnoredAny;
 
 use crate::event::JsonText;
-use crate::limits::{DOCUMENT_ID_BYTES_MAX, GUEST_LAST_WORDS_BYTES_MAX, GUEST_OUTPUTS_MAX};
+use crate::limits::{DOCUMENT_ID_BYTES_MAX, GUEST_LAST_WORDS_BYTES_MAX, GUEST_OUTPUTS_MAX, JSON_DEPTH_MAX};
 use crate::transform::fault::{Fault, Reason};
 use crate::transform::words::one_line;
 use crate::transform::world::rowmill::transform::types;
@@ -124,9 +124,30 @@ fn object(body: String) -> Result<JsonText, String> {
 /// valid JSON a line break stands only between values.
 fn json(what: &str, body: String) -> Result<JsonText, String> {
     serde_json::from_str::<IgnoredAny>(&body).map_err(|error| format!("{what} that is not valid JSON: {error}"))?;
-    // Counting all of them is what the compiler turns into vector code.
-    let breaks = body.bytes().filter(|byte| matches!(byte, b'\n' | b'\r')).count();
+    // Counting to the end is what the compiler turns into vector code; hardly any body needs a second look.
+    let count = |wanted: [u8; 2]| body.bytes().filter(|byte| wanted.contains(byte)).count();
+    if count([b'{', b'[']) > JSON_DEPTH_MAX && depth(&body) > JSON_DEPTH_MAX {
+        return Err(format!("{what} nested deeper than {JSON_DEPTH_MAX} levels"));
+    }
+    let breaks = count([b'\n', b'\r']);
     Ok(JsonText::from(if breaks > 0 { body.replace(['\n', '\r'], " ") } else { body }))
+}
+
+/// How many objects and lists lie within each other, in valid JSON.
+fn depth(body: &str) -> usize {
+    let (mut depth, mut deepest, mut in_text, mut escaped) = (0_usize, 0, false, false);
+    for byte in body.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => depth += 1,
+            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
 }
 
 #[cfg(test)]
@@ -183,6 +204,16 @@ mod tests {
         );
         check(index(None, Some("_all"), "{}"), expect!["1 unusable: the guest returned an index name that begins with `_`, `-` or `+`"]);
         check(index(None, Some(".."), "{}"), expect!["1 unusable: the guest returned an index name that is a path"]);
+    }
+
+    #[test]
+    fn only_what_others_can_read_is_passed_on() {
+        let nested = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
+        let wide = format!("{{\"a\":[{}[]],\"b\":\"\\\"{}\"}}", "[],".repeat(200), "[".repeat(200));
+        for (body, accepted) in [(nested(127), true), (nested(128), false), (wide, true)] {
+            let gathered = gather(1, vec![Output { change: 0, action: index(None, None, &body) }]).unwrap();
+            assert_eq!(gathered.outcomes[0].is_ok(), accepted, "{body}");
+        }
     }
 
     #[test]

@@ -55,7 +55,7 @@ struct Shop {
 
 impl Shop {
     async fn open(dir: &std::path::Path) -> std::io::Result<Self> {
-        let open = |name: &str| OpenOptions::new().append(true).create(true).open(dir.join(format!("{name}.jsonl")));
+        let open = async |name: &str| OpenOptions::new().append(true).create(true).open(dir.join(format!("{name}.jsonl"))).await;
         let (products_file, orders_file) = (open(PRODUCTS).await?, open(ORDERS).await?);
         Ok(Self {
             clock: Clock::system(),

@@ -9,9 +9,11 @@
 //! ```text
 //! value      what a JSON value can be searched as: text, number, date, boolean
 //! mapping    the paths seen and the kinds of their values       schema     the fixed fields all of that is laid out in
-//! document   JSON text → an indexed document, learning          versions   ids → versions stored
+//! words      text → words                                       document   JSON text → an indexed document, learning
+//! versions   ids → versions stored                              directory  files made durable together
 //! index      one folder: apply, commit, open again              query      a search request → a query and an order
-//! search     query → a page                                     verdict    what went wrong, and what to do
+//! search     query → a page                                     order      sorting by a column
+//! verdict    what went wrong, and what to do
 //! ```
 
 use std::collections::HashMap;
@@ -28,6 +30,7 @@ use crate::sink::{Sink, Verdict, WriteError};
 use index::{EmbeddedIndex, IndexOptions};
 use verdict::IndexError;
 
+mod directory;
 mod document;
 mod index;
 mod mapping;
@@ -40,9 +43,14 @@ pub mod settings;
 mod value;
 mod verdict;
 mod versions;
+mod words;
 
 #[cfg(test)]
 mod tests;
+
+/// Indexes held open: each has two threads and, while it is written, its memory. With more, idle ones are closed and opened
+/// again when they are needed.
+const INDEXES_OPEN_MAX: usize = 64;
 
 /// All indexes of one pipeline: a folder each.
 #[derive(Clone)]
@@ -62,6 +70,11 @@ impl EmbeddedSink {
     fn index(&self, name: &str) -> Option<Arc<EmbeddedIndex>> {
         let folder = index::folder(name)?;
         let mut indexes = self.indexes.lock().unwrap_or_else(PoisonError::into_inner);
+        if indexes.len() >= INDEXES_OPEN_MAX && !indexes.contains_key(name) {
+            // Nobody else can get hold of it meanwhile, so that its folder is unlocked when it is opened again.
+            let idle = indexes.iter().find(|(_, index)| Arc::strong_count(index) == 1).map(|(name, _)| name.clone());
+            idle.map(|idle| indexes.remove(&idle));
+        }
         let make = || Arc::new(EmbeddedIndex::new(self.dir.join(folder), self.options.clone()));
         Some(indexes.entry(name.to_owned()).or_insert_with(make).clone())
     }
@@ -119,6 +132,10 @@ impl Search for EmbeddedSink {
         // Only asked for by name: a question about any name must not leave an entry behind.
         let known = self.indexes.lock().unwrap_or_else(PoisonError::into_inner).contains_key(collection);
         known || index::folder(collection).is_some_and(|folder| index::exists(&self.dir.join(folder)))
+    }
+
+    fn collections(&self) -> Vec<String> {
+        self.indexes.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect()
     }
 
     async fn search(&self, collection: &str, request: &SearchRequest) -> Result<SearchResponse, SearchError> {

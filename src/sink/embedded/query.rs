@@ -11,6 +11,7 @@ use crate::sink::embedded::index::View;
 use crate::sink::embedded::mapping::{FieldSeen, Kinds};
 use crate::sink::embedded::schema::{self, Fields};
 use crate::sink::embedded::value::{self, Span};
+use crate::sink::embedded::words::analyzer;
 use crate::sink::search::{Condition, Descending, Filter, Fuzziness, SearchRequest};
 
 /// Words looked for in one search; more make a query nobody has typed.
@@ -76,7 +77,7 @@ fn words(view: &View, text: &str, request: &SearchRequest) -> Result<Box<dyn Que
     let places = places(view, &request.fields)?;
     let mut clauses: Vec<(Occur, Box<dyn Query>)> = Vec::new();
     let occur = if request.all_words { Occur::Must } else { Occur::Should };
-    let mut analyzer = schema::analyzer();
+    let mut analyzer = analyzer();
     let mut tokens = analyzer.token_stream(text);
     while let Some(token) = tokens.next() {
         if clauses.len() == WORDS_MAX {

@@ -2,12 +2,9 @@ use tantivy::Term;
 use tantivy::fastfield::FastValue;
 use tantivy::schema::{BytesOptions, FAST, Field, INDEXED, IndexRecordOption, JsonObjectOptions, NumericOptions, STORED, STRING, Schema};
 use tantivy::schema::{TextFieldIndexing, TextOptions};
-use tantivy::tokenizer::{AsciiFoldingFilter, LowerCaser, RemoveLongFilter, SimpleTokenizer, TextAnalyzer};
 
 /// The name words are cut under.
 pub const ANALYZER: &str = "rowmill";
-/// A longer run of letters is no word (it is a hash, or a picture in base64).
-const WORD_BYTES_MAX: usize = 120;
 
 /// The fields of every index. A tantivy schema cannot grow, so what a document holds is filed under the number of its
 /// path in one field for each use.
@@ -56,16 +53,6 @@ impl Fields {
         };
         (schema.build(), fields)
     }
-}
-
-/// How text becomes words, in documents and in searches: cut where letters and digits end, in lower case, without accents
-/// (`Café` is found by `cafe`). No stemming: rows are in every language, and a stem of the wrong one finds too much.
-pub fn analyzer() -> TextAnalyzer {
-    TextAnalyzer::builder(SimpleTokenizer::default())
-        .filter(RemoveLongFilter::limit(WORD_BYTES_MAX))
-        .filter(LowerCaser)
-        .filter(AsciiFoldingFilter)
-        .build()
 }
 
 /// The term of a text at a path.

@@ -58,7 +58,7 @@ pub enum Leaf<'a> {
 pub fn decimal(text: &str) -> Option<f64> {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let first = digits.bytes().next().filter(u8::is_ascii_digit)?;
-    if first == b'0' && digits.bytes().nth(1).is_some_and(|second| second.is_ascii_digit()) {
+    if first == b'0' && digits.as_bytes().get(1).is_some_and(u8::is_ascii_digit) {
         return None;
     }
     let known = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'.' | b'e' | b'E' | b'-' | b'+');

@@ -1,3 +1,5 @@
+//! How messages are read: data.
+
 use crate::settings::Section;
 
 /// How messages of one pipeline are read.

@@ -3,7 +3,7 @@
 //! A table may well have columns named `op`, `source`, `before`, `schema` or `status`. So every shape is recognised by all
 //! its fields together and by what they hold, and whatever is not exactly one of Debezium's own shapes is a row.
 
-use super::fields::{Fields, bare, find, is_object};
+use super::fields::{Field, Fields, bare, find, is_object};
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(super) struct Envelope<'a> {
 #[derive(Default)]
 struct Top<'a> {
     fields: usize,
-    unknown: usize,
+    foreign: usize,
     before: Option<&'a str>,
     after: Option<&'a str>,
     source: Option<&'a str>,
@@ -104,15 +104,9 @@ impl<'a> Top<'a> {
                 "op" => (&mut top.op, "op"),
                 "ts_ms" => (&mut top.ts_ms, "ts_ms"),
                 "message" => (&mut top.message, "message"),
-                "ddl" => (&mut top.ddl, "ddl"),
-                "databaseName" => (&mut top.database, "databaseName"),
-                "status" => (&mut top.status, "status"),
-                "id" => (&mut top.id, "id"),
-                "event_count" => (&mut top.event_count, "event_count"),
-                "data_collections" => (&mut top.data_collections, "data_collections"),
                 "ts_us" | "ts_ns" | "transaction" | "updateDescription" => continue,
                 _ => {
-                    top.unknown += 1;
+                    top.note_foreign(field);
                     continue;
                 }
             };
@@ -123,13 +117,27 @@ impl<'a> Top<'a> {
         top
     }
 
+    /// Notes a field that no envelope has.
+    fn note_foreign(&mut self, field: Field<'a>) {
+        self.foreign += 1;
+        match field.name {
+            "ddl" => self.ddl = Some(field.value),
+            "databaseName" => self.database = Some(field.value),
+            "status" => self.status = Some(field.value),
+            "id" => self.id = Some(field.value),
+            "event_count" => self.event_count = Some(field.value),
+            "data_collections" => self.data_collections = Some(field.value),
+            _ => {}
+        }
+    }
+
     /// An envelope has a one-letter `op`, a `source` object and rows that are objects, null, or (MongoDB) text; and either its
     /// source names its connector or it has no field that Debezium does not write.
     fn envelope(&self, text: &'a str) -> Option<Shape<'a>> {
         let operation = bare(self.op?).filter(|letter| letter.len() == 1)?;
         let source = self.source.filter(|source| is_object(source))?;
         let named = find(source, "connector").is_some_and(|connector| connector.starts_with('"'));
-        if !named && self.unknown > 0 {
+        if !named && self.foreign > 0 {
             return None;
         }
         if operation == "m" {

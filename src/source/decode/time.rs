@@ -8,7 +8,8 @@ const NS_PER_MS: u64 = 1_000_000;
 /// times before 1970.
 pub(super) fn parse(text: &str) -> Option<(u64, u64)> {
     let (date, time) = match text.get(10..) {
-        Some("") => (text, "00:00:00"),
+        // Debezium writes the dates of `time.precision.mode=isostring` with a Z.
+        Some("" | "Z") => (text.get(..10)?, "00:00:00"),
         Some(time) => (text.get(..10)?, time.strip_prefix(['T', 't', ' '])?),
         None => return None,
     };

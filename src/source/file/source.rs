@@ -71,8 +71,7 @@ impl FileSource {
 
     /// What lines are to the pipeline. Blank ones are only passed.
     fn arrival(&mut self, lines: &[Line]) -> Option<Arrival> {
-        let messages: Vec<Message> =
-            lines.iter().filter(|line| !line.is_blank()).map(|line| self.reading.message(line)).collect();
+        let messages: Vec<Message> = lines.iter().filter(|line| !line.is_blank()).map(|line| self.reading.message(line)).collect();
         if !messages.is_empty() {
             return Some(Arrival::Messages(messages));
         }

@@ -42,13 +42,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(
-        pipeline: String,
-        brokers: String,
-        topics: Topics,
-        start: Start,
-        positions: Arc<dyn StoredPositions>,
-    ) -> Self {
+    pub(super) fn new(pipeline: String, brokers: String, topics: Topics, start: Start, positions: Arc<dyn StoredPositions>) -> Self {
         Self {
             pipeline,
             brokers,
@@ -151,7 +145,7 @@ impl Context {
             let lane = lane_name(&topic, partition);
             let stored = self.shared.positions.position(&lane);
             let position = stored.or_else(|| first.get(&(topic.clone(), partition)).copied());
-            let offset = position.and_then(|position| i64::try_from(position).ok()).map_or(self.logical_start(), Offset::Offset);
+            let offset = position.and_then(|position| i64::try_from(position).ok()).map_or(self.shared.start.offset(), Offset::Offset);
             element.set_offset(offset)?;
             lanes.insert(&topic, partition, position);
             tracing::info!(pipeline = self.shared.pipeline.as_str(), %lane, ?position, "reading");
@@ -193,17 +187,10 @@ impl Context {
             .filter(|element| is_new(element.topic(), element.partition()))
             .map(|element| (element.topic().to_owned(), element.partition()))
             .collect();
-        offsets::query(consumer, &new, self.logical_start()).unwrap_or_else(|error| {
+        offsets::query(consumer, &new, self.shared.start.offset()).unwrap_or_else(|error| {
             tracing::debug!(pipeline = self.shared.pipeline.as_str(), %error, "the first offsets are not known yet");
             offsets::Offsets::new()
         })
-    }
-
-    fn logical_start(&self) -> Offset {
-        match self.shared.start {
-            Start::Earliest => Offset::Beginning,
-            Start::Latest => Offset::End,
-        }
     }
 }
 

@@ -23,11 +23,7 @@ pub(super) struct Found {
 /// Asks the brokers for one end of each partition: [`Offset::Beginning`] or [`Offset::End`]. Blocks.
 ///
 /// This is one request to each broker, however many partitions; the end is the one that the isolation level lets us see.
-pub(super) fn query<C: ConsumerContext>(
-    consumer: &BaseConsumer<C>,
-    partitions: &[(String, i32)],
-    which: Offset,
-) -> KafkaResult<Offsets> {
+pub(super) fn query<C: ConsumerContext>(consumer: &BaseConsumer<C>, partitions: &[(String, i32)], which: Offset) -> KafkaResult<Offsets> {
     if partitions.is_empty() {
         return Ok(Offsets::new());
     }
@@ -62,12 +58,7 @@ pub(super) fn find<C: ConsumerContext>(consumer: &BaseConsumer<C>, topics: &Topi
     Ok(found)
 }
 
-fn add<C: ConsumerContext>(
-    consumer: &BaseConsumer<C>,
-    name: Option<&str>,
-    topics: &Topics,
-    found: &mut Found,
-) -> KafkaResult<()> {
+fn add<C: ConsumerContext>(consumer: &BaseConsumer<C>, name: Option<&str>, topics: &Topics, found: &mut Found) -> KafkaResult<()> {
     let metadata = consumer.fetch_metadata(name, KAFKA_QUERY_TIMEOUT)?;
     for topic in metadata.topics().iter().filter(|topic| topics.matches(topic.name())) {
         match topic.error() {

@@ -1,19 +1,20 @@
+use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rdkafka::consumer::Consumer;
+use rdkafka::consumer::{Consumer, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
-use rdkafka::Offset;
+use rdkafka::{Offset, TopicPartitionList};
 use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::error::Failure;
 use crate::event::{Lane, Message, Origin};
-use crate::limits::{KAFKA_BEYOND_END_CHECKS, KAFKA_POLL_WAIT, KAFKA_QUERY_TIMEOUT, SOURCE_PAUSE_AFTER};
+use crate::limits::{KAFKA_BEYOND_END_CHECKS, KAFKA_POLL_WAIT, SOURCE_PAUSE_AFTER};
 use crate::source::kafka::context::{KafkaConsumer, Shared};
 use crate::source::kafka::lanes::Reading;
 use crate::source::kafka::offsets;
@@ -93,11 +94,10 @@ impl Reader {
 
     /// Partitions came or went: what is remembered of the last one may be wrong, and new ones know nothing of the pause.
     fn after_rebalance(&mut self) {
+        self.keep_position();
         self.current = None;
-        let lanes = self.shared.lanes();
-        let is_ours = |lane: &Lane| lanes.all().any(|reading| reading.lane == *lane);
-        self.batch.retain(|message| is_ours(&message.lane));
-        drop(lanes);
+        let ours: HashSet<Lane> = self.shared.lanes().all().map(|reading| Arc::clone(&reading.lane)).collect();
+        self.batch.retain(|message| ours.contains(&message.lane));
         if self.paused {
             self.apply_pause();
         }
@@ -142,9 +142,12 @@ impl Reader {
         self.current = None;
         match error {
             KafkaError::PartitionEOF(partition) => self.at_end(*partition),
-            KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset) => self.check_at = Some(self.clock.instant()),
+            KafkaError::MessageConsumption(RDKafkaErrorCode::AutoOffsetReset) => {
+                self.check_at = Some(self.clock.instant() + CHECK_AGAIN);
+            }
             KafkaError::MessageConsumptionFatal(code) => {
-                let remedy = "Kafka shut this consumer out: restart the pipeline, and give every instance its own `group.instance.id`, or none";
+                let remedy =
+                    "Kafka shut this consumer out: restart the pipeline, and give every instance its own `group.instance.id`, or none";
                 self.shared.handover.fail(Failure::misconfigured(format!("{remedy} ({code})")));
             }
             // Told of by the context's callback, with its reason; librdkafka tries again by itself.
@@ -157,7 +160,7 @@ impl Reader {
     /// Markers of transactions are no messages: the consumer's own position tells that it passed them. Records that were
     /// compacted away at the very end move no position: then the end itself is taken, where it is sure whose end it is.
     fn at_end(&mut self, partition: i32) {
-        let end = self.shared.last_end.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        let end = self.shared.last_end.lock().unwrap_or_else(PoisonError::into_inner).take();
         let positions = self.consumer.position().map(|list| list.to_topic_map()).unwrap_or_default();
         for ((topic, _), offset) in positions.iter().filter(|((_, number), _)| *number == partition) {
             if let Offset::Offset(offset) = offset {
@@ -194,34 +197,37 @@ impl Reader {
         }
     }
 
-    /// A position that we asked for is not there: finds out which, and what became of its records.
+    /// A position that we asked for is not there; librdkafka does not say of which partition. So all are judged, and all
+    /// are read on from where they stand.
     fn check_positions(&mut self) {
         self.check_at = None;
-        let readings: Vec<Reading> = self.shared.lanes().all().filter(|reading| reading.position.is_some()).cloned().collect();
-        let partitions: Vec<(String, i32)> = readings.iter().map(|reading| (reading.topic.to_string(), reading.partition)).collect();
-        let bounds = offsets::query(&self.consumer, &partitions, Offset::Beginning)
-            .and_then(|lows| Ok((lows, offsets::query(&self.consumer, &partitions, Offset::End)?)));
+        let mut readings: Vec<Reading> = self.shared.lanes().all().cloned().collect();
+        let lanes: Vec<(String, i32)> = readings.iter().map(|reading| (reading.topic.to_string(), reading.partition)).collect();
+        let bounds = offsets::query(&self.consumer, &lanes, Offset::Beginning)
+            .and_then(|lows| Ok((lows, offsets::query(&self.consumer, &lanes, Offset::End)?)));
         let Ok((lows, highs)) = bounds else {
             self.check_at = Some(self.clock.instant() + CHECK_AGAIN);
             return;
         };
         self.shared.troubles.set_positions(None);
-        for reading in readings {
-            let lane = (reading.topic.to_string(), reading.partition);
-            if let (Some(position), Some(low), Some(high)) = (reading.position, lows.get(&lane), highs.get(&lane)) {
-                self.check_position(&reading, position, *low, *high);
+        for (reading, lane) in readings.iter_mut().zip(&lanes) {
+            if let (Some(position), Some(low), Some(high)) = (reading.position, lows.get(lane), highs.get(lane)) {
+                self.check_position(reading, position, *low, *high);
             }
+        }
+        if let Err(error) = self.restart(&readings) {
+            tracing::debug!(pipeline = self.shared.pipeline.as_str(), %error, "cannot read elsewhere yet");
+            self.check_at = Some(self.clock.instant() + CHECK_AGAIN);
         }
     }
 
-    fn check_position(&mut self, reading: &Reading, position: u64, low: u64, high: u64) {
+    fn check_position(&self, reading: &mut Reading, position: u64, low: u64, high: u64) {
         let pipeline = self.shared.pipeline.as_str();
         match judge(&reading.lane, position, low, high) {
-            Judgement::There => self.seek(reading, position),
+            Judgement::There => {}
             Judgement::Gone(sentence) => {
                 tracing::error!(pipeline, "{sentence}");
-                self.shared.troubles.set_positions(Some(sentence));
-                self.seek(reading, low);
+                reading.position = Some(low);
                 self.pass(&reading.topic, reading.partition, low);
             }
             Judgement::Beyond(sentence) if reading.beyond + 1 >= KAFKA_BEYOND_END_CHECKS => {
@@ -233,18 +239,29 @@ impl Reader {
                 if let Some(kept) = self.shared.lanes().get_mut(&reading.topic, reading.partition) {
                     kept.beyond += 1;
                 }
-                self.check_at = Some(self.clock.instant() + CHECK_AGAIN);
             }
         }
     }
 
-    fn seek(&mut self, reading: &Reading, position: u64) {
-        let offset = i64::try_from(position).map_or(Offset::End, Offset::Offset);
-        let sought: KafkaResult<()> = self.consumer.seek(&reading.topic, reading.partition, offset, KAFKA_QUERY_TIMEOUT);
-        if let Err(error) = sought {
-            tracing::debug!(pipeline = self.shared.pipeline.as_str(), lane = %reading.lane, %error, "cannot seek yet");
-            self.check_at = Some(self.clock.instant() + CHECK_AGAIN);
+    /// Reads every partition on from where it stands. librdkafka has let go of one whose position it could not find, and
+    /// refuses to seek there: it must be assigned again.
+    fn restart(&self, readings: &[Reading]) -> KafkaResult<()> {
+        let mut list = TopicPartitionList::with_capacity(readings.len());
+        for reading in readings {
+            let offset = reading.position.and_then(|position| i64::try_from(position).ok());
+            let offset = offset.map_or(self.shared.start.offset(), Offset::Offset);
+            list.add_partition_offset(&reading.topic, reading.partition, offset)?;
         }
+        if let RebalanceProtocol::Cooperative = self.consumer.rebalance_protocol() {
+            self.consumer.incremental_unassign(&list)?;
+            self.consumer.incremental_assign(&list)?;
+        } else {
+            self.consumer.assign(&list)?;
+        }
+        if self.paused {
+            self.apply_pause();
+        }
+        Ok(())
     }
 }
 

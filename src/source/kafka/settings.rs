@@ -1,8 +1,8 @@
 //! What `[pipelines.….source.kafka]` may say, and what librdkafka is told of it.
 
 use async_trait::async_trait;
-use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::{ClientConfig, Offset};
 use regex::Regex;
 
 use crate::error::Failure;
@@ -11,13 +11,7 @@ use crate::source::kafka::source::KafkaSource;
 use crate::source::{Source, SourceContext, SourceSettings};
 
 /// Properties whose values may only stand as a reference to where they are kept.
-const SECRETS: &[&str] = &[
-    "sasl.password",
-    "sasl.oauthbearer.client.secret",
-    "ssl.key.password",
-    "ssl.key.pem",
-    "ssl.keystore.password",
-];
+const SECRETS: &[&str] = &["sasl.password", "sasl.oauthbearer.client.secret", "ssl.key.password", "ssl.key.pem", "ssl.keystore.password"];
 
 /// Properties that are ours, and what to do instead.
 const OWNED: &[(&str, &str)] = &[
@@ -178,6 +172,16 @@ impl KafkaSourceSettings {
         // A position that is no longer there is ours to judge; librdkafka must not jump.
         config.set("auto.offset.reset", "error");
         config
+    }
+}
+
+impl Start {
+    /// The start, as librdkafka calls it.
+    pub(super) fn offset(self) -> Offset {
+        match self {
+            Start::Earliest => Offset::Beginning,
+            Start::Latest => Offset::End,
+        }
     }
 }
 

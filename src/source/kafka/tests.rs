@@ -46,11 +46,8 @@ fn cluster(topics: &[(&str, i32)]) -> MockCluster<'static, DefaultProducerContex
 }
 
 fn produce(brokers: &str, topic: &str, partition: i32, values: impl Iterator<Item = String>) {
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", brokers)
-        .set("queue.buffering.max.messages", "1000000")
-        .create()
-        .unwrap();
+    let producer: BaseProducer =
+        ClientConfig::new().set("bootstrap.servers", brokers).set("queue.buffering.max.messages", "1000000").create().unwrap();
     for value in values {
         producer.send(BaseRecord::to(topic).partition(partition).key(&value).payload(&value)).unwrap();
     }
@@ -222,6 +219,28 @@ async fn a_position_beyond_the_end_stops_the_pipeline_and_says_why() {
 }
 
 #[tokio::test]
+async fn records_deleted_before_they_were_read_are_passed_over() {
+    for strategy in ["cooperative-sticky", "range"] {
+        let cluster = cluster(&[("a", 1), ("b", 1)]);
+        let brokers = cluster.bootstrap_servers();
+        produce(&brokers, "b", 0, numbers(0..10));
+        // The mock cluster keeps 5 MiB of a partition.
+        for _ in 0..10 {
+            produce(&brokers, "a", 0, (0..1_000).map(|_| "x".repeat(1_000)));
+        }
+        let properties = vec![("partition.assignment.strategy".to_owned(), Secret::new(strategy))];
+        let settings = KafkaSourceSettings { properties, ..settings(&brokers, &["a", "b"]) };
+        let mut source = open(&settings, &stored(&[("a/0", 1), ("b/0", 9)]));
+        let read = read_to(&mut source, &[("a/0", 10_000), ("b/0", 10)]).await;
+        let offsets: Vec<u64> = read["a/0"].iter().map(|message| message.origin.offset).collect();
+        let first = offsets[0];
+        assert!(first > 1_000, "{strategy}: {first}");
+        assert_eq!(offsets, (first..10_000).collect::<Vec<_>>(), "{strategy}");
+        assert!(read["b/0"].iter().all(|message| message.origin.offset == 9), "{strategy}");
+    }
+}
+
+#[tokio::test]
 async fn two_members_share_the_partitions_and_one_takes_over() {
     for strategy in ["cooperative-sticky", "range"] {
         let cluster = cluster(&[("a", 2)]);
@@ -308,10 +327,7 @@ fn settings_are_read_and_every_problem_is_noted() {
         ("brokers = 'b'\ntopics = ['a']\ntopics_pattern = '^a'", &["line 3: topics_pattern stands beside `topics`: keep one of the two"]),
         ("brokers = 'b'\ntopics_pattern = 'a'", &["line 2: topics_pattern must start with ^, to show that it is a pattern"]),
         ("brokers = 'b'\ntopics_pattern = '^('", &["line 2: topics_pattern is not a regular expression: unclosed group"]),
-        (
-            "brokers = 'b'\ntopics = ['a']\n[properties]\n'group.id' = 'g'",
-            &["line 4: properties.group.id cannot be set: use `group`"],
-        ),
+        ("brokers = 'b'\ntopics = ['a']\n[properties]\n'group.id' = 'g'", &["line 4: properties.group.id cannot be set: use `group`"]),
         (
             "brokers = 'b'\ntopics = ['a']\n[properties]\n'sasl.password' = 'open'",
             &["line 4: properties.sasl.password is a secret: write \"env:NAME\" or \"file:PATH\" instead of the secret itself"],
@@ -344,7 +360,11 @@ fn properties_go_to_librdkafka_and_secrets_are_not_shown() {
 async fn what_librdkafka_does_not_know_is_one_sentence() {
     for (name, value, sentence) in [
         ("no.such", "1", "Kafka property no.such cannot be used: No such configuration property: \"no.such\""),
-        ("fetch.min.bytes", "x", "Kafka property fetch.min.bytes cannot be used: Invalid value for configuration property \"fetch.min.bytes\""),
+        (
+            "fetch.min.bytes",
+            "x",
+            "Kafka property fetch.min.bytes cannot be used: Invalid value for configuration property \"fetch.min.bytes\"",
+        ),
     ] {
         let properties = vec![(name.to_owned(), Secret::new(value))];
         let settings = KafkaSourceSettings { properties, ..settings("b", &["a"]) };

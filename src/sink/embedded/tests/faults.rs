@@ -1,16 +1,18 @@
 use std::fmt;
-use std::io;
+use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 use tantivy::directory::error::{DeleteError, LockError, OpenReadError, OpenWriteError};
-use tantivy::directory::{Directory, DirectoryLock, FileHandle, Lock, MmapDirectory, WatchCallback, WatchHandle, WritePtr};
+use tantivy::directory::{Directory, DirectoryLock, FileHandle, Lock, WatchCallback, WatchHandle, WritePtr};
 
 use super::{START_MS, all, index, sink_in, sink_with, write};
 use crate::error::{Failure, Kind};
+use crate::sink::embedded::directory::CommitDirectory;
 use crate::sink::embedded::index::{EmbeddedIndex, IndexOptions};
+use crate::sink::embedded::search::page;
 use crate::sink::embedded::value::StrictKind;
 use crate::sink::search::{Condition, Filter, SearchRequest};
 use crate::sink::{Sink, Verdict, WriteError};
@@ -144,13 +146,56 @@ async fn expect_corrupt(dir: &Path, what: &str) {
     assert!(failure.message.contains("remove that folder"), "{failure}");
 }
 
+/// Set in a process that is there to be killed: where it writes.
+const KILLED_IN: &str = "ROWMILL_TEST_KILLED_IN";
+
+/// Not a test but the other process of the one below.
+#[test]
+fn writes_until_it_is_killed() {
+    let Some(dir) = std::env::var_os(KILLED_IN) else { return };
+    let shop = EmbeddedIndex::new(dir.into(), IndexOptions { memory_bytes: 16 << 20, ..IndexOptions::default() });
+    for version in 1.. {
+        let writes: Vec<_> = (0..50).map(|id| index(&id.to_string(), version, json!({ format!("f{version}"): "word" }))).collect();
+        shop.apply(&writes, START_MS).unwrap();
+        println!("\nstored {version}");
+    }
+}
+
+#[test]
+fn what_was_answered_outlives_a_kill() {
+    let dir = tempfile::tempdir().unwrap();
+    for kills_at in [1, 2, 13, 30] {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "sink::embedded::tests::faults::writes_until_it_is_killed", "--nocapture"])
+            .env(KILLED_IN, dir.path())
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = io::BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let stored = lines.filter_map(|line| line.strip_prefix("stored ")?.parse::<u64>().ok()).nth(kills_at - 1).unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+        std::fs::write(dir.path().join("0123456789abcdef0123456789abcdef.idx"), "torn").unwrap();
+        let shop = EmbeddedIndex::new(dir.path().to_owned(), IndexOptions::default());
+        let found = page(&shop.view().unwrap(), &SearchRequest { limit: 100, ..SearchRequest::default() }).unwrap();
+        assert_eq!(found.hits.len(), 50);
+        let version = found.hits[0].version.unwrap();
+        assert!(version >= stored && found.hits.iter().all(|hit| hit.version == Some(version)), "whole commits: {version} {stored}");
+        assert!(shop.view().unwrap().mapping.field(&format!("f{version}")).is_ok(), "the mapping is of the same commit");
+        assert!(!dir.path().join("0123456789abcdef0123456789abcdef.idx").exists(), "what no commit names is removed");
+        // A new process finds all of it stale, and goes on above.
+        let stale = [index("0", version, "{}"), index("49", stored, "{}")];
+        assert_eq!(shop.apply(&stale, START_MS).unwrap(), [Verdict::Stale, Verdict::Stale]);
+    }
+}
+
 /// While it is set, nothing can be written.
 static DISK_IS_FULL: AtomicBool = AtomicBool::new(false);
 
 #[test]
 fn a_full_disk_is_waited_for() {
     let dir = tempfile::tempdir().unwrap();
-    let storage = |dir: &Path| -> tantivy::Result<Box<dyn Directory>> { Ok(Box::new(SmallDisk(MmapDirectory::open(dir)?))) };
+    let storage = |dir: &Path| -> tantivy::Result<Box<dyn Directory>> { Ok(Box::new(SmallDisk(CommitDirectory::open(dir)?))) };
     let shop = EmbeddedIndex::new(dir.path().to_owned(), IndexOptions { storage, ..IndexOptions::default() });
     shop.apply(&[index("1", 1, r#"{"a":"one"}"#)], START_MS).unwrap();
     DISK_IS_FULL.store(true, Ordering::SeqCst);
@@ -168,7 +213,7 @@ fn a_full_disk_is_waited_for() {
 }
 
 #[derive(Clone)]
-struct SmallDisk(MmapDirectory);
+struct SmallDisk(CommitDirectory);
 
 impl fmt::Debug for SmallDisk {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -209,13 +209,13 @@ async fn a_wrong_question_is_answered_by_what_to_change() {
     }
     expect_test::expect![[r#"
         field prize does not exist; known fields: , a.b.c, active, added, lines.count, lines.sku, maker.name, price, serial, sizes, sku, stock, tags, title
-        field stock holds integer and float, and "many" is none
-        field active holds boolean, and "yes" is none
-        field title holds text and date: give the ends of the range as numbers (12.50) or dates (2026-01-24T10:30:00Z) alike
-        field price holds digits: give the ends of the range as numbers (12.50) or dates (2026-01-24T10:30:00Z) alike
-        field added holds date: give the ends of the range as numbers (12.50) or dates (2026-01-24T10:30:00Z) alike
+        field stock holds numbers, and "many" is none
+        field active holds booleans, and "yes" is none
+        field title holds text and dates: give the ends of the range as numbers (12.50) or dates (2026-01-24T10:30:00Z) alike
+        field price holds numbers: give the ends of the range as numbers (12.50) or dates (2026-01-24T10:30:00Z) alike
+        field added holds dates: give the ends of the range as numbers (12.50) or dates (2026-01-24T10:30:00Z) alike
         field maker does not exist; known fields: , a.b.c, active, added, lines.count, lines.sku, maker.name, price, serial, sizes, sku, stock, tags, title
-        field stock holds integer and float, not text: use a filter
+        field stock holds numbers, not text: use a filter
         the query has more than 100 words: use fewer
         offset and limit reach beyond document 10000: narrow the search with filters instead
     "#]].assert_eq(&answers);

@@ -91,6 +91,20 @@ async fn writes_go_to_the_index_they_name_and_are_answered_in_order() {
     assert_eq!(all(&sink).await.len(), 2);
 }
 
+#[tokio::test]
+async fn many_indexes_take_turns() {
+    let dir = tempfile::tempdir().unwrap();
+    let sink = sink_in(dir.path());
+    let named = |number: usize, version| Write { index: format!("shop{number}").as_str().into(), ..index("1", version, "{}") };
+    for number in (0..70).chain(0..3) {
+        write(&sink, &[named(number, 1)]).await;
+    }
+    assert_eq!(sink.indexes.lock().unwrap().len(), 64);
+    for number in 0..70 {
+        assert_eq!(write(&sink, &[named(number, 1), named(number, 2)]).await, [STALE, STORED]);
+    }
+}
+
 #[test]
 fn tombstones_are_forgotten_after_a_week() {
     let dir = tempfile::tempdir().unwrap();
@@ -111,7 +125,7 @@ fn tombstones_are_forgotten_after_a_week() {
 fn the_highest_version_of_an_id_stays() {
     let one = (0..4u8, 0..12u64, any::<bool>());
     let calls = proptest::collection::vec(proptest::collection::vec(one, 1..6), 1..8);
-    let mut runner = TestRunner::new(Config { cases: 24, failure_persistence: None, ..Config::default() });
+    let mut runner = TestRunner::new(Config { cases: 16, failure_persistence: None, ..Config::default() });
     let checked = runner.run(&(calls, 0..8usize).prop_map(|drawn| drawn), |(calls, restart)| {
         let dir = tempfile::tempdir().unwrap();
         let open = || EmbeddedIndex::new(dir.path().to_owned(), IndexOptions { memory_bytes: 16 << 20, ..IndexOptions::default() });

@@ -1,0 +1,64 @@
+# make demo      the shop: change events, two modules, an embedded index, a dashboard at http://127.0.0.1:8080
+# make test      everything, on the real servers
+# make test-fast without servers and browser          make test-stack   only what needs real servers
+# make build     the binary and the modules           make lint         formatting and clippy
+# make stack     real servers by hand: make stack NAMES="postgres kafka connect opensearch-2", make stack-down
+# make bench     the figures of BENCHMARKS.md
+#
+# Each of them installs what is missing first (tests/stack/setup says what and why).
+
+SHELL := /bin/bash
+
+# One folder for all builds of this machine, and a compiler that remembers: RocksDB's C++ takes a quarter of an hour.
+export CARGO_TARGET_DIR ?= $(HOME)/.cache/rowmill/target
+export CC  := ccache gcc
+export CXX := ccache g++
+
+ROWMILL := $(CARGO_TARGET_DIR)/debug/rowmill
+NAMES   ?= postgres kafka connect opensearch-2
+SETUP   := tests/stack/setup
+
+.PHONY: demo build test test-fast test-stack test-guests lint bench stack stack-down setup
+
+demo: build
+	@$(ROWMILL) demo
+
+build: setup
+	@$(MAKE) --no-print-directory -C transforms modules
+	@cargo build --quiet --locked
+
+setup:
+	@$(SETUP)
+
+test:
+	@$(SETUP) --stack --browser
+	@tests/stack/stack fetch postgres kafka connect opensearch-2 opensearch-3 elasticsearch-8 elasticsearch-9 elasticsearch-8-tls
+	@$(MAKE) --no-print-directory build lint test-guests
+	@tests/stack/with-servers cargo test --locked
+
+test-fast: build test-guests
+	@cargo test --locked -- --skip stack:: --skip browser::
+
+test-stack: build
+	@$(SETUP) --stack
+	@tests/stack/with-servers cargo test --locked --test it -- stack::
+
+test-guests: setup
+	@$(MAKE) --no-print-directory -C transforms test
+
+lint: setup
+	@cargo fmt --check
+	@cargo clippy --quiet --locked --all-targets -- -D warnings
+	@$(MAKE) --no-print-directory -C transforms lint
+
+bench: setup
+	@$(MAKE) --no-print-directory -C transforms modules
+	@cargo build --quiet --locked --release
+	@tests/stack/with-servers tests/stack/bench $(CARGO_TARGET_DIR)/release/rowmill
+
+stack:
+	@$(SETUP) --stack
+	@tests/stack/stack up $(NAMES)
+
+stack-down:
+	@tests/stack/stack down $(NAMES)
