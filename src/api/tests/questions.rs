@@ -90,5 +90,25 @@ fn a_wrong_question_is_told_what_to_change() {
     ] {
         writeln!(said, "{query}: {}", asked(query).unwrap_err()).unwrap();
     }
-    expect![[""]].assert_eq(&said);
+    expect![[r#"
+        querry=x: querry is not a known parameter: did you mean q?
+        sortby=x: sortby is not a known parameter: did you mean sort_by?
+        filters.a=1: filters.a is not a known parameter: did you mean filter.?
+        zzz=1: zzz is not a known parameter: known are q, fuzzy, operator, fields, limit, offset, sort_by, sort_order, date_field, date_from, date_to
+        limit=0: limit must be a whole number from 1 to 1000
+        limit=1001: limit must be a whole number from 1 to 1000
+        limit=ten: limit must be a whole number from 1 to 1000
+        offset=-1: offset must be a whole number from 0 to 10000
+        limit=10&offset=9991: offset and limit together must not pass 10000: narrow the search by filters instead
+        fuzzy=3: fuzzy must be one of true, auto, false, 0, 1, 2
+        operator=xor: operator must be one of or, and
+        sort_by=a&sort_order=up: sort_order must be one of asc, desc
+        sort_order=asc: sort_order=asc needs sort_by: without a field the best matches come first
+        q=a&q=b: q stands twice: keep one
+        filter.=1: filter. names no field: write filter.FIELD=value
+        filter..from=1: filter..from names no field: write filter.FIELD.from=value
+        filter.price.from=: filter.price.from is empty: give it a number or a date, or leave it out
+        filter.price.from=1&filter.price.from=2: filter.price.from sets an end of price that is set already: keep one
+        date_from=2026&filter.updated_at.from=2025: date_from sets an end of updated_at that is set already: keep one
+    "#]].assert_eq(&said);
 }

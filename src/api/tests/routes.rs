@@ -19,17 +19,17 @@ async fn readiness_names_the_pipeline_that_does_not_progress_and_why() {
     said.push_str(&answers(&app(Invented::default(), &server()), &["GET /health/ready", "GET /health/live"]).await);
     expect![[r#"
         GET /health/ready
-          200 {"not_progressing":[],"ready":true}
+          200 {"ready":true,"not_progressing":[]}
         GET /health/ready
-          200 {"not_progressing":[],"ready":true}
+          200 {"ready":true,"not_progressing":[]}
         GET /health/ready
-          503 {"not_progressing":[{"pipeline":"p","state":"waiting","reason":"it does not say why","remedy":null}],"ready":false}
+          503 {"ready":false,"not_progressing":[{"pipeline":"p","state":"waiting","reason":"it does not say why","remedy":null}]}
         GET /health/ready
-          503 {"not_progressing":[{"pipeline":"p","state":"paused","reason":"it was paused: resume it","remedy":null}],"ready":false}
+          503 {"ready":false,"not_progressing":[{"pipeline":"p","state":"paused","reason":"it was paused: resume it","remedy":null}]}
         GET /health/ready
-          503 {"not_progressing":[{"pipeline":"p","state":"stopped","reason":"the index has no field id","remedy":"add the field, then restart the pipeline"}],"ready":false}
+          503 {"ready":false,"not_progressing":[{"pipeline":"p","state":"stopped","reason":"the index has no field id","remedy":"add the field, then restart the pipeline"}]}
         GET /health/ready
-          200 {"not_progressing":[],"ready":true}
+          200 {"ready":true,"not_progressing":[]}
         GET /health/live
           200 {"live":true}
     "#]]
