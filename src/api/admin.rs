@@ -2,15 +2,27 @@
 
 use axum::Json;
 use axum::extract::{Path, Query, State};
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use crate::api::answer::{Part, Refusal};
 use crate::api::{Api, question};
-use crate::pipeline::status::{Command, CommandError, PipelineStatus};
+use crate::pipeline::status::{Command, CommandError, DeadLetter, PipelineStatus};
+
+/// An object, so that more can be said later.
+#[derive(Serialize)]
+pub struct PipelineList {
+    pipelines: Vec<PipelineStatus>,
+}
+
+/// See [`PipelineList`].
+#[derive(Serialize)]
+pub struct DeadLetterList {
+    dead_letters: Vec<DeadLetter>,
+}
 
 /// Every pipeline.
-pub async fn list(State(api): State<Api>) -> Json<Value> {
-    Json(json!({ "pipelines": api.pipelines.list() }))
+pub async fn list(State(api): State<Api>) -> Json<PipelineList> {
+    Json(PipelineList { pipelines: api.pipelines.list() })
 }
 
 /// One pipeline.
@@ -39,11 +51,11 @@ pub async fn dead_letters(
     State(api): State<Api>,
     pipeline: Part,
     Query(parameters): Query<Vec<(String, String)>>,
-) -> Result<Json<Value>, Refusal> {
+) -> Result<Json<DeadLetterList>, Refusal> {
     let Path(name) = pipeline?;
     let limit = question::dead_letters_limit(&parameters).map_err(Refusal::bad_request)?;
-    let letters = api.pipelines.dead_letters(&name, limit).await?.ok_or(CommandError::NotFound(name))?;
-    Ok(Json(json!({ "dead_letters": letters })))
+    let dead_letters = api.pipelines.dead_letters(&name, limit).await?.ok_or(CommandError::NotFound(name))?;
+    Ok(Json(DeadLetterList { dead_letters }))
 }
 
 async fn command(api: Api, pipeline: Part, command: Command) -> Result<Json<PipelineStatus>, Refusal> {

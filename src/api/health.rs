@@ -7,7 +7,6 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use prometheus::TextEncoder;
 use serde::Serialize;
-use serde_json::json;
 
 use crate::api::Api;
 use crate::api::answer::Refusal;
@@ -23,7 +22,7 @@ pub async fn metrics(State(api): State<Api>) -> Result<Response, Refusal> {
 
 /// The process answers, and that is all this says.
 pub async fn live() -> Response {
-    Json(json!({ "live": true })).into_response()
+    Json(Life { live: true }).into_response()
 }
 
 /// Ready means progress: a pipeline that waits, is paused or has stopped makes it 503, with the reason.
@@ -31,7 +30,18 @@ pub async fn ready(State(api): State<Api>) -> Response {
     let pipelines = api.pipelines.list();
     let stuck: Vec<Stuck<'_>> = pipelines.iter().filter(|pipeline| !pipeline.state.is_progressing()).map(Stuck::of).collect();
     let status = if stuck.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": stuck.is_empty(), "not_progressing": stuck }))).into_response()
+    (status, Json(Readiness { ready: stuck.is_empty(), not_progressing: stuck })).into_response()
+}
+
+#[derive(Serialize)]
+struct Life {
+    live: bool,
+}
+
+#[derive(Serialize)]
+struct Readiness<'p> {
+    ready: bool,
+    not_progressing: Vec<Stuck<'p>>,
 }
 
 /// A pipeline that does not progress, and why.
