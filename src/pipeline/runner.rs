@@ -118,7 +118,9 @@ impl Runner {
         let mut flow = Flow::default();
         let mut tick = tokio::time::interval(limits::SETTLE_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        self.progress.durable(&self.positions.all());
+        let stored = self.positions.all();
+        self.progress.applied(&stored, 0);
+        self.progress.durable(&stored);
         loop {
             let control = *self.control.borrow_and_update();
             let caught_up = self.has_caught_up(&flow);
