@@ -68,7 +68,7 @@ struct Top<'a> {
 ///
 /// Checks the text and takes it apart in one pass, so this is where most of the time of decoding goes.
 pub(super) fn shape<'a>(text: &'a str, key: Option<&str>, format: Format, schemas: &mut Schemas) -> Result<Shape<'a>, String> {
-    let whole = text.trim_ascii();
+    let whole = text.trim_matches([' ', '\t', '\n', '\r']);
     let payload = schemas.payload(whole);
     let mut value = payload.unwrap_or(whole);
     let mut top = Top::checked(value)?;
