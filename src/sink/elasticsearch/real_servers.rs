@@ -18,7 +18,8 @@ use crate::sink::search::{Condition, Filter, Fuzziness, Search, SearchError, Sea
 use crate::sink::{Sink, SinkContext, Verdict, WriteError};
 
 const MAPPING: &str = r#"{"settings":{"number_of_shards":1,"number_of_replicas":0,"refresh_interval":"50ms"},"mappings":{"properties":{
-    "name":{"type":"text","fields":{"raw":{"type":"keyword"}}}, "price":{"type":"double"}, "updated":{"type":"date"}, "notes":{"type":"text"},
+    "name":{"type":"text","fields":{"raw":{"type":"keyword"}}}, "price":{"type":"double"}, "updated":{"type":"date"},
+    "notes":{"type":"text"},
     "variants":{"type":"nested","properties":{"sku":{"type":"keyword"}}}}}}"#;
 
 #[tokio::test]
@@ -72,7 +73,8 @@ async fn writes_and_reads(address: &str, index: &str) {
     sink.prepare(&[Arc::from(index)]).await.unwrap();
     sink.prepare(&[Arc::from(index)]).await.unwrap();
     let odd = "north|7\\\"\u{7}ä";
-    let keyboard = "{\n  \"name\": \"Wireless Keyboard\", \"price\": 12345678901234567.890,\r\n  \"updated\": \"2026-01-24\", \"variants\": [{\"sku\": \"k-1\"}]\n}";
+    let keyboard = "{\n  \"name\": \"Wireless Keyboard\", \"price\": 12345678901234567.890,\r\n
+        \"updated\": \"2026-01-24\", \"variants\": [{\"sku\": \"k-1\"}]\n}";
     let mouse = r#"{"name":"Optical mouse","price":4.5,"notes":"goes with the keyboard","brand":"Acme Corp"}"#;
     let mut routed = write(index, "3", 10, Some(r#"{"name":"Monitor","price":6}"#));
     routed.routing = Some("north \"7\"".into());
