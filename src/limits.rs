@@ -111,6 +111,21 @@ pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(30);
 /// One HTTP request to a search server: a bulk of 5 MiB takes seconds on a busy one.
 pub const SINK_REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// An address of a search server that did not answer is left alone this long while others do: a restart takes 10–20 s.
+pub const HTTP_NODE_REST: Duration = Duration::from_secs(10);
+
+/// What an address that comes back is asked first, so that no bulk waits its whole time-out for one that still hangs.
+pub const HTTP_PING_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// Shorter bodies are not compressed: they fit one packet anyway.
+pub const HTTP_GZIP_BYTES_MIN: usize = 1_024;
+
+/// Elasticsearch and OpenSearch take no longer name of an index.
+pub const INDEX_NAME_BYTES_MAX: usize = 255;
+
+/// Bytes of a server's own words kept in a reason: enough for a mapping error, too short for a document.
+pub const SERVER_REASON_BYTES_MAX: usize = 400;
+
 /// How often committed state is made durable (fsync) and the source told: losing the last second of state only means
 /// reading that second again.
 pub const SETTLE_INTERVAL: Duration = Duration::from_millis(500);

@@ -77,8 +77,6 @@ pub struct Tally {
 pub struct Sourced {
     /// The row; none for a table without a key.
     pub row: Option<RowKey>,
-    /// When it was written to the topic, in milliseconds since 1970; 0 when not known.
-    pub timestamp_ms: u64,
     /// Its value as it came.
     pub value: Option<Bytes>,
 }
@@ -152,7 +150,7 @@ impl Processor {
                 continue;
             };
             let floor = floors.get(&change.table).copied().flatten();
-            let source = Sourced { row: None, timestamp_ms, value };
+            let source = Sourced { row: None, value };
             admit(change, source, floor, rows, &mut keeper, self.keep, now_ms, work, &self.state)?;
         }
         work.effects.moved = keeper.into_moved();

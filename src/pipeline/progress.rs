@@ -155,7 +155,7 @@ impl Progress {
         let inner = self.lock();
         let lanes: Vec<LaneStatus> = inner.lanes.values().cloned().collect();
         let known = lanes.iter().any(|lane| lane.newest.is_some());
-        let behind = |lane: &LaneStatus| lane.newest.unwrap_or(0).saturating_sub(lane.durable.unwrap_or(0));
+        let behind = |lane: &LaneStatus| lane.newest.unwrap_or(0).saturating_sub(lane.applied.unwrap_or(0));
         let lag_events = known.then(|| lanes.iter().map(behind).sum());
         let lag_seconds = match (lag_events, inner.applied_ts_ms) {
             (Some(0), _) => Some(0.0),

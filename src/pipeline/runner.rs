@@ -118,7 +118,9 @@ impl Runner {
         let mut flow = Flow::default();
         let mut tick = tokio::time::interval(limits::SETTLE_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        self.progress.durable(&self.positions.all());
+        let stored = self.positions.all();
+        self.progress.applied(&stored, 0);
+        self.progress.durable(&stored);
         loop {
             let control = *self.control.borrow_and_update();
             let caught_up = self.has_caught_up(&flow);
@@ -245,10 +247,9 @@ impl Runner {
         self.commit(flow, work, ts_ms)
     }
 
-    fn commit(&mut self, flow: &mut Flow, mut work: Work, ts_ms: u64) -> Result<(), Failure> {
+    fn commit(&mut self, flow: &mut Flow, work: Work, ts_ms: u64) -> Result<(), Failure> {
         let timer = self.metrics.stage("commit");
-        // A lane that was started again reads what was committed already: its position never goes back.
-        work.effects.positions.retain(|(lane, record)| self.positions.position(lane).is_none_or(|known| record.position > known));
+        // A position may go back: a lane that was started again repeats what was applied, and a file may be made anew.
         let positions = work.effects.positions.clone();
         let state = &mut self.processor.state;
         blocking(|| state.commit(work.number, work.effects))?;

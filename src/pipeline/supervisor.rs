@@ -199,7 +199,11 @@ async fn supervise(pipeline: Arc<Pipeline>, mut control: watch::Receiver<Control
             Ok(Ended::Restart) => {}
             Ok(ended) => {
                 pipeline.progress.set_phase(RunState::Finished);
-                return Ok(ended);
+                // A source that has ended is no reason to close the search API over what it brought.
+                let stays = ended == Ended::CaughtUp && !pipeline.until_caught_up;
+                if !stays || !stand_by(&mut control, None).await {
+                    return Ok(ended);
+                }
             }
             Err(failure) => {
                 tracing::error!(pipeline = pipeline.plan.name, kind = failure.kind.as_str(), "{failure}");

@@ -44,7 +44,7 @@ impl Processor {
             writes.extend(planned.writes);
             work.effects.rows.push(RowChange { key: row.clone(), record, text: Text::Removed });
             work.changes.push(change);
-            work.sources.push(Sourced { row: Some(row), timestamp_ms: 0, value: None });
+            work.sources.push(Sourced { row: Some(row), value: None });
         }
         work.writes = Arc::new(writes);
         self.next_batch += 1;

@@ -1,3 +1,5 @@
+//! The table `state`, of the process and of a pipeline.
+
 use std::path::PathBuf;
 use std::time::Duration;
 

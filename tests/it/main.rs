@@ -1,7 +1,13 @@
 //! Everything that is tested from outside: the house itself, the command, the guests, the real servers.
 
+// `cfg(test)` tells clippy that these are tests all through, helpers included.
+#[cfg(test)]
 mod command;
+#[cfg(test)]
 mod guests;
+#[cfg(test)]
 mod house;
+#[cfg(test)]
 mod stack;
+#[cfg(test)]
 mod support;

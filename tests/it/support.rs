@@ -42,6 +42,7 @@ pub fn succeed(command: &mut Command) -> String {
 }
 
 /// Waits until `look` gives something; fails with `what` when that takes too long.
+#[expect(clippy::disallowed_methods, reason = "other processes live in real time")]
 pub fn wait_for<T>(what: &str, longest: Duration, mut look: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + longest;
     loop {
