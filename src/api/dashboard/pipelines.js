@@ -138,9 +138,9 @@ function makeLadder() {
 
 function lagOf(events, seconds, source) {
   if (events === null) return "The source has not yet said where it ends.";
-  if (events === 0) return "Nothing is left to do.";
+  if (events === 0) return "All that came has been applied.";
   const left = source === "file" ? size(events) : `${count(events)} ${events === 1 ? "event" : "events"}`;
-  return `${left} not yet durable${seconds > 0 ? `, the last one applied is ${duration(seconds)} old` : ""}.`;
+  return `${left} to go${seconds > 0 ? `, the last one applied is ${duration(seconds)} old` : ""}.`;
 }
 
 /** A rate now, and over the last minute. */
