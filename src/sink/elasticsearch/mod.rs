@@ -25,7 +25,7 @@ pub mod settings;
 mod verdict;
 
 #[cfg(test)]
-mod real_servers;
+mod stack;
 #[cfg(test)]
 mod tests;
 
