@@ -7,6 +7,7 @@ mod command;
 mod guests;
 #[cfg(test)]
 mod house;
+#[cfg(test)]
 mod readme;
 #[cfg(test)]
 mod stack;
