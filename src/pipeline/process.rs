@@ -271,7 +271,7 @@ fn admit(
         record.version = change.version;
         record.deleted_ms = change.is_delete().then_some(now_ms);
         if change.is_delete() {
-            record.provisional.clear();
+            record.provisional = None;
         }
     }
     source.row = Some(key);

@@ -80,7 +80,7 @@ pub struct PipelineStatus {
     pub remedy: Option<String>,
     /// The lag ladder, lane by lane, sorted by name.
     pub lanes: Vec<LaneStatus>,
-    /// Events at the source (file: bytes) that are not yet applied, over all lanes; none while the source has not said where it ends.
+    /// Events at the source that are not yet applied (file: bytes), over all lanes; none while the source has not said where it ends.
     pub lag_events: Option<u64>,
     /// Age of the last event applied, while there are newer ones; 0 when there are none; none when not known.
     pub lag_seconds: Option<f64>,

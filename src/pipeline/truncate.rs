@@ -38,6 +38,7 @@ impl Processor {
             let remembered = Arc::make_mut(&mut record);
             remembered.version = truncate.version;
             remembered.deleted_ms = Some(self.clock.now_ms());
+            remembered.provisional = None;
             let index = self.indexes.of(&change);
             let planned = document::plan(&change, Vec::new(), Some(remembered), &index).map_err(Failure::bug)?;
             work.causes.extend(planned.writes.iter().map(|_| cause));

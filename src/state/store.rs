@@ -35,7 +35,7 @@ pub(super) mod family {
     pub const ROWS: &str = "rows";
     /// Lane → [`crate::state::LaneRecord`].
     pub const POSITIONS: &str = "positions";
-    /// Row key → [`crate::state::MovedRow`].
+    /// Row key, version and half of a move → [`crate::state::MovedRow`].
     pub const MOVED: &str = "moved";
     /// Table → version of its last truncate.
     pub const FLOORS: &str = "floors";

@@ -2,6 +2,8 @@
 
 // `cfg(test)` tells clippy that these are tests all through, helpers included.
 #[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod command;
 #[cfg(test)]
 mod guests;
