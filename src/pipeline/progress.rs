@@ -202,7 +202,7 @@ pub struct Snapshot {
     pub reason: Option<String>,
     /// The ladder.
     pub lanes: Vec<LaneStatus>,
-    /// Events not durable yet.
+    /// Events not applied yet.
     pub lag_events: Option<u64>,
     /// Age of the last event applied while there are newer ones.
     pub lag_seconds: Option<f64>,

@@ -10,6 +10,8 @@ mod guests;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
+mod readme;
+#[cfg(test)]
 mod stack;
 #[cfg(test)]
 mod support;
