@@ -108,6 +108,13 @@ pub const RETRY_DELAY_FIRST: Duration = Duration::from_millis(100);
 /// See [`RETRY_DELAY_FIRST`].
 pub const RETRY_DELAY_MAX: Duration = Duration::from_secs(30);
 
+/// Longest wait that a server may ask for: longer ones are nonsense, or meant for people.
+pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+
+/// How long a pipeline may have events and apply none of them before it counts as waiting: a request to a search server
+/// that is answered late ([`SINK_REQUEST_TIMEOUT`]) is no news yet.
+pub const STALL_AFTER: Duration = Duration::from_secs(90);
+
 /// One HTTP request to a search server: a bulk of 5 MiB takes seconds on a busy one.
 pub const SINK_REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 

@@ -50,9 +50,13 @@ pub struct Backlog {
 }
 
 impl Backlog {
-    /// Decodes a message and puts it at the end.
-    pub fn push(&mut self, message: Message, decoder: &mut Decoder, memory: &mut LaneMemory) {
-        let decoded = decoder.decode(&message, memory);
+    /// Decodes a message and puts it at the end. `is_repeat`: its lane was started again before it, and it was here already.
+    pub fn push(&mut self, message: Message, decoder: &mut Decoder, memory: &mut LaneMemory, is_repeat: bool) {
+        let mut decoded = decoder.decode(&message, memory);
+        if is_repeat && matches!(decoded, Ok(Decoded::Tombstone { .. })) {
+            // It has no version to be judged by, and the row may have come back since.
+            decoded = Ok(Decoded::Ignored("tombstone"));
+        }
         let size = message.size_bytes();
         let event = Event { origin: message.origin, timestamp_ms: message.timestamp_ms, value: message.value, decoded };
         self.put(Item { lane: message.lane, position: message.position, memory: memory.clone(), what: What::Event(event.into()) }, size);
@@ -75,7 +79,12 @@ impl Backlog {
 
     /// Whether a batch need not wait for more: it is full, or holds a delete or a truncate, which never wait.
     pub fn is_due(&self, settings: &BatchSettings) -> bool {
-        self.items.len() >= settings.max_documents || self.bytes >= settings.max_bytes || self.deletes > 0
+        self.is_full(settings) || self.deletes > 0
+    }
+
+    /// Whether enough waits for a whole batch.
+    pub fn is_full(&self, settings: &BatchSettings) -> bool {
+        self.items.len() >= settings.max_documents || self.bytes >= settings.max_bytes
     }
 
     /// Takes the next batch: all that waits, up to the bounds, and a truncate only by itself.

@@ -1,6 +1,6 @@
 //! Writes to verdicts: what is down is waited for, what is refused as a whole is taken apart.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 use crate::clock::Clock;
 use crate::config::BatchSettings;
 use crate::error::{Failure, Kind};
-use crate::event::Write;
+use crate::event::{Action, DocumentVersion, Write};
 use crate::limits;
 use crate::pipeline::metrics::PipelineMetrics;
 use crate::pipeline::progress::Progress;
@@ -63,7 +63,7 @@ impl Deliverer {
             let request: Vec<Write> = group.iter().filter_map(|place| writes.get(*place).cloned()).collect();
             match self.sink.write(&request).await {
                 Ok(verdicts) => {
-                    let again = note(&mut answers, &group, verdicts);
+                    let again = note(&mut answers, &group, verdicts).and_then(|again| without_superseded(&mut answers, writes, again));
                     let Some((reason, places)) = again else {
                         attempt = 0;
                         self.progress.sink_answered();
@@ -145,7 +145,8 @@ impl Deliverer {
         }
         let delay = limits::RETRY_DELAY_FIRST.saturating_mul(2_u32.saturating_pow(*attempt)).min(limits::RETRY_DELAY_MAX);
         *attempt += 1;
-        tokio::time::sleep(self.clock.jittered(delay).max(after.unwrap_or_default())).await;
+        let asked = after.unwrap_or_default().min(limits::RETRY_AFTER_MAX);
+        tokio::time::sleep(self.clock.jittered(delay).max(asked)).await;
     }
 }
 
@@ -167,6 +168,32 @@ fn note(answers: &mut [Option<Answer>], group: &[usize], verdicts: Vec<Verdict>)
         }
     }
     again
+}
+
+/// Leaves out what is put off while something newer of the same document is answered already: search servers forget deletes
+/// after a while, and would take the older write then.
+fn without_superseded(
+    answers: &mut [Option<Answer>],
+    writes: &[Write],
+    (reason, places): (&'static str, Vec<usize>),
+) -> Option<(&'static str, Vec<usize>)> {
+    let answered = writes.iter().zip(answers.iter()).filter(|(_, answer)| matches!(answer, Some(Answer::Stored | Answer::Stale)));
+    let mut newest: HashMap<(&str, &str), DocumentVersion> = HashMap::new();
+    for (write, _) in answered.filter(|(write, _)| !matches!(write.action, Action::Emit(_))) {
+        let version = newest.entry((&write.index, &write.id)).or_default();
+        *version = write.version.max(*version);
+    }
+    let is_superseded = |write: &Write| {
+        let newest = newest.get(&(&*write.index, &*write.id));
+        !matches!(write.action, Action::Emit(_)) && newest.is_some_and(|newest| *newest > write.version)
+    };
+    let (superseded, again): (Vec<usize>, Vec<usize>) = places.into_iter().partition(|place| writes.get(*place).is_some_and(is_superseded));
+    for place in superseded {
+        if let Some(slot) = answers.get_mut(place) {
+            *slot = Some(Answer::Stale);
+        }
+    }
+    (!again.is_empty()).then_some((reason, again))
 }
 
 /// Halves a group that was refused as a whole; one that stands alone is the guilty one.

@@ -57,45 +57,44 @@ impl IndexNames {
 
 /// Works out the writes of one change, and brings what is remembered of its row up to date.
 ///
-/// What the row produced before and does not produce now is deleted. A delete that produced nothing we know of deletes the
-/// document of the row's own key: the state may have been lost since it was written.
-pub fn plan(change: &Change, outputs: Vec<Output>, record: Option<&mut RowRecord>, index: &Arc<str>) -> Result<Documents, String> {
-    let mut planned = Documents::default();
+/// What the row produced before and does not produce now is deleted. A delete of a row that nothing is known of deletes
+/// the document of the row's own key: the state may have been lost since it was written. Where the row `is_known`, what it
+/// produced is known too, and a document of that id is another row's.
+pub fn plan(
+    change: &Change,
+    outputs: Vec<Output>,
+    record: Option<&mut RowRecord>,
+    index: &Arc<str>,
+    is_known: bool,
+) -> Result<Documents, String> {
+    check(change, &outputs)?;
     let mut keyless = RowRecord::default();
     let lineage = record.unwrap_or(&mut keyless);
     lineage.documents.retain(|document| document.is_live || !document.version.is_surpassed_by(change.version));
-    check(change, &outputs)?;
-    let mut wanted: Vec<Target> = Vec::new();
+    let mut planner = Planner { change, index, lineage, planned: Documents::default() };
     let has_outputs = !outputs.is_empty();
+    let mut wanted: Vec<Target> = Vec::new();
     for output in outputs {
         match output {
             Output::Index { target, body } => {
-                write(&mut planned, change, lineage, index, &target, Some(body));
+                planner.write(&target, Some(body));
                 wanted.push(target);
             }
             Output::Delete { target } => {
-                write(&mut planned, change, lineage, index, &target, None);
+                planner.write(&target, None);
                 wanted.push(target);
             }
-            Output::Emit { topic, key, body } => planned.writes.push(Write {
-                index: topic.into(),
-                id: key.map_or_else(|| change.key_id().into(), ByteString::from),
-                routing: None,
-                version: DocumentVersion::after(change.version, None),
-                action: Action::Emit(body),
-            }),
+            Output::Emit { topic, key, body } => planner.emit(topic, key, body),
         }
     }
-    let orphans: Vec<Target> =
-        lineage.documents.iter().filter(|d| d.is_live).map(target_of).filter(|target| !wanted.contains(target)).collect();
+    let orphans = planner.orphans(&wanted);
     for orphan in &orphans {
-        write(&mut planned, change, lineage, index, orphan, None);
+        planner.write(orphan, None);
     }
-    let is_unknown = change.is_delete() && !has_outputs && orphans.is_empty() && lineage.documents.is_empty();
-    if is_unknown && change.key.is_some() {
-        write(&mut planned, change, lineage, index, &Target::default(), None);
+    if change.is_delete() && !is_known && !has_outputs && orphans.is_empty() && change.key.is_some() {
+        planner.write(&Target::default(), None);
     }
-    Ok(planned)
+    Ok(planner.planned)
 }
 
 fn check(change: &Change, outputs: &[Output]) -> Result<(), String> {
@@ -115,35 +114,88 @@ fn check(change: &Change, outputs: &[Output]) -> Result<(), String> {
     Ok(())
 }
 
-/// Plans one write (a delete without a body), unless the sink has the very same document.
-fn write(planned: &mut Documents, change: &Change, lineage: &mut RowRecord, index: &Arc<str>, target: &Target, body: Option<JsonText>) {
-    let place = lineage.documents.iter().position(|document| target_of(document) == *target);
-    let last = place.and_then(|place| lineage.documents.get(place));
-    let body_hash = body.as_ref().map(|body| xxh3_64(body.as_bytes()));
-    if last.is_some_and(|last| last.is_live && body_hash.is_some() && last.body_hash == body_hash) {
-        planned.unchanged += 1;
-        return;
+/// The writes of one change on the way.
+struct Planner<'a> {
+    change: &'a Change,
+    index: &'a Arc<str>,
+    lineage: &'a mut RowRecord,
+    planned: Documents,
+}
+
+impl Planner<'_> {
+    /// Plans one write (a delete without a body), unless the sink has the very same document.
+    fn write(&mut self, target: &Target, body: Option<JsonText>) {
+        self.leave_other_routings(target);
+        self.put(target, body);
     }
-    let version = DocumentVersion::after(change.version, last.map(|last| last.version));
-    let record = DocumentRecord {
-        index: target.index.as_ref().map(|index| index.to_string()),
-        id: target.id.as_ref().map(|id| id.to_string()),
-        routing: target.routing.as_ref().map(|routing| routing.to_string()),
-        version,
-        body_hash,
-        is_live: body.is_some(),
-    };
-    match place.and_then(|place| lineage.documents.get_mut(place)) {
-        Some(known) => *known = record,
-        None => lineage.documents.push(record),
+
+    fn put(&mut self, target: &Target, body: Option<JsonText>) {
+        let place = self.lineage.documents.iter().position(|document| self.is_same(document, target) && has_routing(document, target));
+        let last = place.and_then(|place| self.lineage.documents.get(place));
+        let body_hash = body.as_ref().map(|body| xxh3_64(body.as_bytes()));
+        if last.is_some_and(|last| last.is_live && body_hash.is_some() && last.body_hash == body_hash) {
+            self.planned.unchanged += 1;
+            return;
+        }
+        // Sinks that know no routing, and shards that two routings share, have one document of that id.
+        let known = self.lineage.documents.iter().filter(|document| self.is_same(document, target));
+        let version = DocumentVersion::after(self.change.version, known.map(|document| document.version).max());
+        let record = DocumentRecord {
+            index: target.index.as_ref().map(|index| index.to_string()),
+            id: target.id.as_ref().map(|id| id.to_string()),
+            routing: target.routing.as_ref().map(|routing| routing.to_string()),
+            version,
+            body_hash,
+            is_live: body.is_some(),
+        };
+        match place.and_then(|place| self.lineage.documents.get_mut(place)) {
+            Some(known) => *known = record,
+            None => self.lineage.documents.push(record),
+        }
+        self.planned.writes.push(Write {
+            index: target.index.as_ref().map_or_else(|| self.index.clone(), |index| Arc::from(&**index)),
+            id: target.id.clone().or_else(|| self.change.key.as_ref().map(|key| key.id.clone())).unwrap_or_default(),
+            routing: target.routing.clone(),
+            version,
+            action: body.map_or(Action::Delete, Action::Index),
+        });
     }
-    planned.writes.push(Write {
-        index: target.index.as_ref().map_or_else(|| index.clone(), |index| Arc::from(&**index)),
-        id: target.id.clone().or_else(|| change.key.as_ref().map(|key| key.id.clone())).unwrap_or_default(),
-        routing: target.routing.clone(),
-        version,
-        action: body.map_or(Action::Delete, Action::Index),
-    });
+
+    fn emit(&mut self, topic: String, key: Option<String>, body: JsonText) {
+        self.planned.writes.push(Write {
+            index: topic.into(),
+            id: key.map_or_else(|| self.change.key_id().into(), ByteString::from),
+            routing: None,
+            version: DocumentVersion::after(self.change.version, None),
+            action: Action::Emit(body),
+        });
+    }
+
+    /// Deletes a document where it was routed to before: first, so that the write is the last word wherever both meet.
+    fn leave_other_routings(&mut self, target: &Target) {
+        let is_left = |document: &&DocumentRecord| document.is_live && self.is_same(document, target) && !has_routing(document, target);
+        let left: Vec<Target> = self.lineage.documents.iter().filter(is_left).map(target_of).collect();
+        for old in &left {
+            self.put(old, None);
+        }
+    }
+
+    /// What the row has produced and is not wanted any more.
+    fn orphans(&self, wanted: &[Target]) -> Vec<Target> {
+        let is_wanted = |document: &DocumentRecord| wanted.iter().any(|target| self.is_same(document, target) && has_routing(document, target));
+        self.lineage.documents.iter().filter(|document| document.is_live && !is_wanted(document)).map(target_of).collect()
+    }
+
+    /// Whether both name one document, be it by name or by default.
+    fn is_same(&self, document: &DocumentRecord, target: &Target) -> bool {
+        let key = self.change.key.as_ref().map(|key| &*key.id);
+        let index = |name: Option<&str>| name.unwrap_or(self.index) == target.index.as_deref().unwrap_or(self.index);
+        index(document.index.as_deref()) && document.id.as_deref().or(key) == target.id.as_deref().or(key)
+    }
+}
+
+fn has_routing(document: &DocumentRecord, target: &Target) -> bool {
+    document.routing.as_deref() == target.routing.as_deref()
 }
 
 fn target_of(document: &DocumentRecord) -> Target {

@@ -73,11 +73,6 @@ impl PipelineMetrics {
         self.documents.with_label_values(&[action.as_str(), verdict]).inc();
     }
 
-    /// Counts an event that the sink refused.
-    pub fn refused(&self) {
-        self.events.with_label_values(&["dead"]).inc();
-    }
-
     /// Counts a request that was put off.
     pub fn sink_retry(&self, reason: &str) {
         self.retries.with_label_values(&[reason]).inc();

@@ -48,7 +48,7 @@ impl Work {
 
 impl Work {
     fn admit(&mut self, change: Change, source: Sourced) {
-        self.tally.applied += 1;
+        self.tally.applied += u64::from(source.is_event);
         self.changes.push(change);
         self.sources.push(source);
     }
@@ -72,6 +72,14 @@ pub struct Tally {
     pub unchanged: u64,
 }
 
+impl Tally {
+    /// An event that had been let through is a dead letter after all.
+    pub fn dies(&mut self, source: &Sourced) {
+        self.applied -= u64::from(source.is_event).min(self.applied);
+        self.dead += u64::from(source.is_event);
+    }
+}
+
 /// Where a change comes from, and what it is filed under.
 #[derive(Clone, Debug)]
 pub struct Sourced {
@@ -79,6 +87,10 @@ pub struct Sourced {
     pub row: Option<RowKey>,
     /// Its value as it came.
     pub value: Option<Bytes>,
+    /// Whether anything was known of the row before the change: then what is not remembered was not produced.
+    pub is_known: bool,
+    /// Whether it counts as an event; not so what one brings about besides its own change.
+    pub is_event: bool,
 }
 
 /// Works out batches, one after the other.
@@ -139,7 +151,8 @@ impl Processor {
                 Ok(Decoded::Truncate { .. } | Decoded::Ignored(_)) => None,
                 Err(error) => {
                     work.tally.dead += 1;
-                    let (key, version, table) = (error.key, error.version, error.table.as_deref().map(str::to_owned));
+                    let key = error.key.map(|key| cut(key.as_bytes()));
+                    let (version, table) = (error.version, error.table.as_deref().map(str::to_owned));
                     let letter = self.dead_letter("decode", &error.reason, &origin, value.as_ref());
                     work.effects.dead.push(DeadLetter { table, key, version, ..letter });
                     continue;
@@ -150,7 +163,7 @@ impl Processor {
                 continue;
             };
             let floor = floors.get(&change.table).copied().flatten();
-            let source = Sourced { row: None, value };
+            let source = Sourced { row: None, value, is_known: false, is_event: true };
             admit(change, source, floor, rows, &mut keeper, self.keep, now_ms, work, &self.state)?;
         }
         work.effects.moved = keeper.into_moved();
@@ -181,10 +194,13 @@ impl Processor {
         let timer = self.metrics.stage("transform");
         let outcomes = self.transformer.run(&work.changes)?;
         timer.observe_duration();
+        if outcomes.len() != work.changes.len() {
+            return Err(Failure::bug(format!("the transform gave {} outcomes for {} changes", outcomes.len(), work.changes.len())));
+        }
         for (cause, ((change, source), outcome)) in work.changes.iter().zip(&work.sources).zip(outcomes).enumerate() {
             let record = source.row.as_ref().and_then(|row| rows.record_mut(row));
             let index = self.indexes.of(change);
-            let planned = outcome.and_then(|outputs| document::plan(change, outputs, record, &index));
+            let planned = outcome.and_then(|outputs| document::plan(change, outputs, record, &index, source.is_known));
             match planned {
                 Ok(planned) => {
                     work.tally.unchanged += planned.unchanged;
@@ -192,8 +208,7 @@ impl Processor {
                     writes.extend(planned.writes);
                 }
                 Err(reason) => {
-                    work.tally.dead += 1;
-                    work.tally.applied -= 1;
+                    work.tally.dies(source);
                     work.effects.dead.push(self.dead_change("transform", &reason, change, source));
                 }
             }
@@ -205,17 +220,13 @@ impl Processor {
     pub fn dead_change(&self, stage: &str, reason: &str, change: &Change, source: &Sourced) -> DeadLetter {
         DeadLetter {
             table: Some(change.table.to_string()),
-            key: change.key.as_ref().map(|key| key.id.to_string()),
+            key: change.key.as_ref().map(|key| cut(key.id.as_bytes())),
             version: Some(change.version),
             ..self.dead_letter(stage, reason, &change.origin, source.value.as_ref())
         }
     }
 
     fn dead_letter(&self, stage: &str, reason: &str, origin: &Origin, value: Option<&Bytes>) -> DeadLetter {
-        let cut = |bytes: &Bytes| {
-            let kept = bytes.get(..limits::DEAD_LETTER_BYTES_MAX.min(bytes.len())).unwrap_or_default();
-            String::from_utf8_lossy(kept).into_owned()
-        };
         DeadLetter {
             id: 0,
             at_ms: self.clock.now_ms(),
@@ -227,7 +238,7 @@ impl Processor {
             table: None,
             key: None,
             version: None,
-            value: value.map(cut),
+            value: value.map(|value| cut(value)),
         }
     }
 
@@ -266,6 +277,7 @@ fn admit(
         work.tally.stale += 1;
         return Ok(());
     }
+    source.is_known = rows.record(&key).is_some();
     let refreshed = if keep == Keep::Rows { keeper.apply(rows, &key, &mut change)? } else { None };
     if let Some(record) = rows.record_mut(&key) {
         record.version = change.version;
@@ -277,7 +289,7 @@ fn admit(
     source.row = Some(key);
     let also = refreshed.map(|change| {
         let row = change.key.as_ref().map(|key| state.key(&change.table, &key.id));
-        (change, Sourced { row, ..source.clone() })
+        (change, Sourced { row, is_known: true, is_event: false, ..source.clone() })
     });
     work.admit(change, source);
     if let Some((change, source)) = also {
@@ -302,6 +314,12 @@ fn lone_tombstone(table: Arc<str>, key: Key, row: &RowRecord, ts_ms: u64, origin
         origin,
         moved: None,
     })
+}
+
+/// As much of a text as a dead letter keeps.
+fn cut(text: &[u8]) -> String {
+    let kept = text.get(..limits::DEAD_LETTER_BYTES_MAX.min(text.len())).unwrap_or_default();
+    String::from_utf8_lossy(kept).into_owned()
 }
 
 /// Where each lane stands after the batch.

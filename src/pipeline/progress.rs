@@ -9,6 +9,7 @@ use tokio::time::Instant;
 use crate::clock::Clock;
 use crate::error::{Failure, Kind};
 use crate::event::Lane;
+use crate::limits::STALL_AFTER;
 use crate::pipeline::status::{LaneStatus, LastError, Rates, RunState};
 
 /// How long a sink or source may be in trouble before the pipeline counts as waiting: one retry is no news.
@@ -36,7 +37,11 @@ struct Inner {
     phase: RunState,
     lanes: BTreeMap<Lane, LaneStatus>,
     applied_ts_ms: u64,
-    stopped: Option<Failure>,
+    /// What ended the last run of the loop, until the next one has shown that it does better.
+    failure: Option<Failure>,
+    started: Instant,
+    /// When something was applied last, or there was nothing to apply.
+    moved: Instant,
     source_trouble: Option<(Instant, String)>,
     sink_trouble: Option<(Instant, String)>,
     last_error: Option<LastError>,
@@ -47,11 +52,14 @@ struct Inner {
 impl Progress {
     /// A pipeline that is about to start.
     pub fn new(clock: Clock) -> Self {
+        let now = clock.instant();
         let inner = Inner {
             phase: RunState::Running,
             lanes: BTreeMap::new(),
             applied_ts_ms: 0,
-            stopped: None,
+            failure: None,
+            started: now,
+            moved: now,
             source_trouble: None,
             sink_trouble: None,
             last_error: None,
@@ -61,12 +69,20 @@ impl Progress {
         Self { clock, is_looping: AtomicBool::new(false), inner: Mutex::new(inner) }
     }
 
+    /// Everything is opened and the loop is about to run, for the first time or again.
+    pub fn starting(&self) {
+        let now = self.clock.instant();
+        let mut inner = self.lock();
+        (inner.phase, inner.started) = (RunState::Running, now);
+    }
+
     /// The loop runs, is paused, or has finished.
     pub fn set_phase(&self, phase: RunState) {
+        let now = self.clock.instant();
         let mut inner = self.lock();
         inner.phase = phase;
-        if phase != RunState::Stopped {
-            inner.stopped = None;
+        if phase == RunState::Paused {
+            inner.moved = now;
         }
     }
 
@@ -76,7 +92,7 @@ impl Progress {
         let mut inner = self.lock();
         inner.last_error = Some(LastError { message: failure.message.clone(), kind: failure.kind.as_str(), at_ms });
         inner.phase = if failure.kind == Kind::Unavailable { RunState::Waiting } else { RunState::Stopped };
-        inner.stopped = Some(failure.clone());
+        inner.failure = Some(failure.clone());
     }
 
     /// The loop runs from now on, until what this gives is dropped.
@@ -88,6 +104,16 @@ impl Progress {
     /// Whether the loop runs: then it sees for itself that the process ends.
     pub fn is_looping(&self) -> bool {
         self.is_looping.load(Ordering::Relaxed)
+    }
+
+    /// Whether nothing is at work: the loop is paused, or has ended, or has not begun.
+    pub fn is_at_rest(&self) -> bool {
+        !self.is_looping() || self.lock().phase == RunState::Paused
+    }
+
+    /// Whether the sink is waited for.
+    pub fn is_sink_in_trouble(&self) -> bool {
+        self.lock().sink_trouble.is_some()
     }
 
     /// The sink gave an answer.
@@ -116,6 +142,16 @@ impl Progress {
     /// Where the source ends.
     pub fn newest(&self, lanes: &[(Lane, u64)]) {
         self.each(lanes, |status, position| status.newest = Some(position));
+        let now = self.clock.instant();
+        let mut inner = self.lock();
+        if inner.behind(|lane| lane.applied) == Some(0) {
+            inner.moved = now;
+        }
+    }
+
+    /// Where a run of the loop begins.
+    pub fn stands(&self, lanes: &[(Lane, u64)]) {
+        self.each(lanes, |status, position| (status.applied, status.durable) = (Some(position), Some(position)));
     }
 
     /// Up to where was read.
@@ -126,7 +162,9 @@ impl Progress {
     /// Up to where is committed, and when the last event of it was committed at the source.
     pub fn applied(&self, lanes: &[(Lane, u64)], ts_ms: u64) {
         self.each(lanes, |status, position| status.applied = Some(position));
+        let now = self.clock.instant();
         let mut inner = self.lock();
+        (inner.moved, inner.failure) = (now, None);
         inner.applied_ts_ms = inner.applied_ts_ms.max(ts_ms);
     }
 
@@ -154,9 +192,7 @@ impl Progress {
         let (now, now_ms) = (self.clock.instant(), self.clock.now_ms());
         let inner = self.lock();
         let lanes: Vec<LaneStatus> = inner.lanes.values().cloned().collect();
-        let known = lanes.iter().any(|lane| lane.newest.is_some());
-        let behind = |lane: &LaneStatus| lane.newest.unwrap_or(0).saturating_sub(lane.applied.unwrap_or(0));
-        let lag_events = known.then(|| lanes.iter().map(behind).sum());
+        let lag_events = inner.behind(|lane| lane.durable);
         let lag_seconds = match (lag_events, inner.applied_ts_ms) {
             (Some(0), _) => Some(0.0),
             (Some(_), ts_ms) if ts_ms > 0 => Some(now_ms.saturating_sub(ts_ms) as f64 / 1000.0),
@@ -165,13 +201,17 @@ impl Progress {
         let lasting = |trouble: &Option<(Instant, String)>| {
             trouble.as_ref().filter(|(since, _)| now.duration_since(*since) >= TROUBLE_GRACE).map(|(_, message)| message.clone())
         };
+        // A run that has just begun has not yet shown that what ended the last one is over.
+        let is_over = inner.phase == RunState::Running && now.duration_since(inner.started) >= TROUBLE_GRACE;
+        let failure = inner.failure.as_ref().filter(|_| !is_over).map(|failure| failure.message.clone());
         let trouble = lasting(&inner.sink_trouble).or_else(|| lasting(&inner.source_trouble));
-        let stopped = inner.stopped.as_ref().map(|failure| failure.message.clone());
-        let state = match inner.phase {
-            RunState::Running if trouble.is_some() => RunState::Waiting,
-            phase => phase,
+        let reason = failure.or(trouble).or_else(|| inner.stalled(now));
+        let (state, reason) = match inner.phase {
+            RunState::Running if reason.is_some() => (RunState::Waiting, reason),
+            RunState::Finished => (RunState::Finished, None),
+            phase => (phase, reason),
         };
-        Snapshot { state, reason: stopped.or(trouble), lanes, lag_events, lag_seconds, rates: inner.rates, last_error: inner.last_error.clone() }
+        Snapshot { state, reason, lanes, lag_events, lag_seconds, rates: inner.rates, last_error: inner.last_error.clone() }
     }
 
     fn each(&self, lanes: &[(Lane, u64)], set: impl Fn(&mut LaneStatus, u64)) {
@@ -190,6 +230,23 @@ impl Progress {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    /// How far `step` is behind the newest, over all lanes; none while the source has not said where it ends.
+    fn behind(&self, step: fn(&LaneStatus) -> Option<u64>) -> Option<u64> {
+        let known = self.lanes.values().any(|lane| lane.newest.is_some());
+        let behind = |lane: &LaneStatus| lane.newest.unwrap_or(0).saturating_sub(step(lane).unwrap_or(0));
+        known.then(|| self.lanes.values().map(behind).sum())
+    }
+
+    /// Why it counts as standing still, though nothing says that it is in trouble.
+    fn stalled(&self, now: Instant) -> Option<String> {
+        let since = now.duration_since(self.moved);
+        let behind = self.behind(|lane| lane.applied).filter(|behind| *behind > 0)?;
+        (self.phase == RunState::Running && since >= STALL_AFTER)
+            .then(|| format!("none of the {behind} events (file: bytes) at the source was applied for {} s", since.as_secs()))
     }
 }
 

@@ -3,7 +3,7 @@
 //! While the sink is busy the next batch grows; when it is idle the batch leaves at once. Several batches may be with the
 //! sink at a time; they are committed in order, and only then do their positions count.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt;
@@ -15,7 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::clock::Clock;
 use crate::config::BatchSettings;
 use crate::error::Failure;
-use crate::event::Lane;
+use crate::event::{Action, Lane, Write};
 use crate::limits;
 use crate::pipeline::batch::{Backlog, Item, What};
 use crate::pipeline::deliver::{Answer, Deliverer};
@@ -94,6 +94,8 @@ pub struct Runner {
     pub metrics: PipelineMetrics,
     pub progress: Arc<Progress>,
     pub control: watch::Receiver<Control>,
+    /// [`Control::restarts`] when this run began.
+    pub restarts: u64,
     /// Where to stop, for `--until-caught-up`.
     pub ends: Option<Vec<(Lane, u64)>>,
 }
@@ -104,31 +106,51 @@ struct Flow {
     backlog: Backlog,
     /// When the first item of the backlog came.
     waiting_since: Option<Instant>,
-    memories: HashMap<Lane, (u64, LaneMemory)>,
+    memories: HashMap<Lane, LaneReading>,
+    /// The emptying of a table that is under way.
+    truncating: Option<Truncate>,
     at_work: VecDeque<Work>,
     with_sink: FuturesOrdered<Delivery>,
+    /// The last batch that was answered.
+    answered: watch::Sender<u64>,
+    /// Lanes that stood behind their ends at the start: they were made anew, and are yet to be read.
+    beyond: HashMap<Lane, u64>,
     is_finished: bool,
     is_unsettled: bool,
+}
+
+/// The reading of one lane in this run.
+#[derive(Default)]
+struct LaneReading {
+    /// Position after the last message.
+    last: u64,
+    /// The highest position there was.
+    highest: u64,
+    memory: LaneMemory,
 }
 
 impl Runner {
     /// Runs until there is an end, or something that this loop cannot mend.
     pub async fn run(mut self) -> Result<Ended, Failure> {
-        let restarts = self.control.borrow().restarts;
-        let mut flow = Flow::default();
+        let mut flow = Flow { beyond: self.beyond(), ..Flow::default() };
         let mut tick = tokio::time::interval(limits::SETTLE_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stored = self.positions.all();
-        self.progress.applied(&stored, 0);
+        // The run before may have ended between a commit and its sync.
+        self.sync()?;
+        self.progress.stands(&stored);
         self.progress.durable(&stored);
         loop {
             let control = *self.control.borrow_and_update();
             let caught_up = self.has_caught_up(&flow);
-            let is_ending = control.is_draining || control.restarts != restarts || caught_up;
+            let is_restarting = control.restarts != self.restarts;
+            let is_ending = control.is_draining || is_restarting || caught_up;
             if !is_ending && !control.is_paused {
-                self.start_batches(&mut flow).await?;
+                self.start_batches(&mut flow)?;
             }
-            if is_ending && flow.at_work.is_empty() {
+            // What is down may stay so: then a restart leaves what is at work to be read again.
+            let leaves = is_restarting && self.progress.is_sink_in_trouble();
+            if is_ending && (flow.at_work.is_empty() || leaves) {
                 self.settle(&mut flow)?;
                 return Ok(match control {
                     Control { is_draining: true, .. } => Ended::Drained,
@@ -138,7 +160,7 @@ impl Runner {
             }
             let is_idle = flow.at_work.is_empty();
             self.progress.set_phase(if control.is_paused && is_idle { RunState::Paused } else { RunState::Running });
-            let reads = !is_ending && !control.is_paused && !flow.is_finished && !flow.backlog.is_due(&self.batch);
+            let reads = !is_ending && !control.is_paused && !flow.is_finished && !flow.backlog.is_full(&self.batch);
             let wait_until = flow.waiting_since.map(|since| since + self.batch.max_wait);
             tokio::select! {
                 biased;
@@ -162,15 +184,18 @@ impl Runner {
             Arrival::Messages(messages) => {
                 for message in messages {
                     let (lane, position) = (message.lane.clone(), message.position);
-                    let memory = memory_of(&mut flow.memories, &self.positions, &lane, position);
-                    flow.backlog.push(message, &mut self.decoder, memory);
+                    let (memory, is_repeat) = memory_of(&mut flow.memories, &self.positions, &lane, position);
+                    flow.backlog.push(message, &mut self.decoder, memory, is_repeat);
                     self.progress.received(&lane, position);
                 }
             }
             Arrival::Passed { lane, position } => {
-                let memory = memory_of(&mut flow.memories, &self.positions, &lane, position);
+                let (memory, _) = memory_of(&mut flow.memories, &self.positions, &lane, position);
                 flow.backlog.pass(lane.clone(), position, memory);
                 self.progress.received(&lane, position);
+            }
+            Arrival::Anew { lane } => {
+                flow.memories.insert(lane, LaneReading::default());
             }
             Arrival::Finished => flow.is_finished = true,
         }
@@ -181,18 +206,21 @@ impl Runner {
     }
 
     /// Works out batches while the sink has room for them.
-    async fn start_batches(&mut self, flow: &mut Flow) -> Result<(), Failure> {
-        while !flow.backlog.is_empty() && flow.at_work.len() < self.batches_in_flight {
+    fn start_batches(&mut self, flow: &mut Flow) -> Result<(), Failure> {
+        while flow.at_work.len() < self.batches_in_flight {
+            if flow.truncating.is_some() || flow.backlog.starts_with_truncate() {
+                // Nothing else is at work meanwhile.
+                if !flow.at_work.is_empty() {
+                    return Ok(());
+                }
+                self.truncate(flow)?;
+                continue;
+            }
+            if flow.backlog.is_empty() {
+                break;
+            }
             let has_waited = flow.waiting_since.is_none_or(|since| since.elapsed() >= self.batch.max_wait);
             if !has_waited && !flow.backlog.is_due(&self.batch) && !flow.is_finished {
-                return Ok(());
-            }
-            if flow.backlog.starts_with_truncate() {
-                if flow.at_work.is_empty() {
-                    let items = flow.backlog.take(&self.batch);
-                    self.truncate(flow, items).await?;
-                    continue;
-                }
                 return Ok(());
             }
             let items = flow.backlog.take(&self.batch);
@@ -208,10 +236,16 @@ impl Runner {
     /// Hands the writes of a batch to the sink.
     fn dispatch(&mut self, flow: &mut Flow, work: Work) {
         let (deliverer, metrics, writes) = (self.deliverer.clone(), self.metrics.clone(), work.writes.clone());
+        let before = overtaken(&flow.at_work, &writes);
+        let mut answered = flow.answered.subscribe();
         flow.at_work.push_back(work);
         flow.with_sink.push_back(Delivery(tokio::spawn(async move {
             if writes.is_empty() {
                 return Ok(Vec::new());
+            }
+            if let Some(before) = before {
+                // It fails only when the loop has ended, which drops this too.
+                let _ = answered.wait_for(|answered| *answered >= before).await;
             }
             let timer = metrics.stage("sink");
             let answers = deliverer.deliver(&writes).await;
@@ -223,14 +257,19 @@ impl Runner {
     /// The sink has answered the oldest batch at work: it is committed.
     fn conclude(&mut self, flow: &mut Flow, answers: Vec<Answer>) -> Result<(), Failure> {
         let Some(mut work) = flow.at_work.pop_front() else { return Err(Failure::bug("an answer without a batch")) };
+        flow.answered.send_replace(work.number);
         let now_ms = self.clock.now_ms();
+        let mut dead = None;
         for (place, answer) in answers.iter().enumerate() {
             let (Some(write), Some(cause)) = (work.writes.get(place), work.causes.get(place)) else { continue };
             self.metrics.answered(&write.action, answer);
             let Answer::Refused(reason) = answer else { continue };
             let (Some(change), Some(source)) = (work.changes.get(*cause), work.sources.get(*cause)) else { continue };
-            self.metrics.refused();
-            work.effects.dead.push(self.processor.dead_change("sink", reason, change, source));
+            // Many documents of an event may be refused; it is one dead letter.
+            if dead.replace(*cause) != Some(*cause) {
+                work.tally.dies(source);
+                work.effects.dead.push(self.processor.dead_change("sink", reason, change, source));
+            }
             let Some(row) = &source.row else { continue };
             let version = write.version;
             forget_body(&mut work.effects, row, version);
@@ -263,24 +302,20 @@ impl Runner {
         Ok(())
     }
 
-    /// Empties a table, step by step; nothing else is at work meanwhile.
-    async fn truncate(&mut self, flow: &mut Flow, items: Vec<Item>) -> Result<(), Failure> {
-        let mut found = None;
-        for item in &items {
-            let What::Event(event) = &item.what else { continue };
-            if let Ok(Decoded::Truncate { table, version }) = &event.decoded {
-                found = Some(Truncate { table: table.clone(), version: *version, origin: event.origin.clone() });
-            }
+    /// The next step of emptying a table.
+    fn truncate(&mut self, flow: &mut Flow) -> Result<(), Failure> {
+        let mut truncate = match flow.truncating.take() {
+            Some(truncate) => truncate,
+            None => begin_truncate(&flow.backlog.take(&self.batch))?,
+        };
+        if let Some(work) = blocking(|| self.processor.truncate_step(&mut truncate))? {
+            flow.truncating = Some(truncate);
+            self.dispatch(flow, work);
+        } else {
+            let work = self.processor.truncate_end(truncate)?;
+            self.dispatch(flow, work);
         }
-        let Some(truncate) = found else { return Err(Failure::bug("a truncate without one")) };
-        while let Some(work) = blocking(|| self.processor.truncate_step(&truncate))? {
-            let answers = self.deliverer.deliver(&work.writes).await?;
-            flow.at_work.push_back(work);
-            self.conclude(flow, answers)?;
-        }
-        let work = self.processor.truncate_end(&truncate, positions(&items)?);
-        flow.at_work.push_back(work);
-        self.conclude(flow, Vec::new())
+        Ok(())
     }
 
     /// Makes what is committed durable, and tells the source.
@@ -288,13 +323,17 @@ impl Runner {
         if !flow.is_unsettled {
             return Ok(());
         }
-        let store = self.processor.state.store().clone();
-        blocking(|| store.sync())?;
+        self.sync()?;
         let positions = self.positions.all();
         self.source.settle(&positions);
         self.progress.durable(&positions);
         flow.is_unsettled = false;
         Ok(())
+    }
+
+    fn sync(&self) -> Result<(), Failure> {
+        let store = self.processor.state.store();
+        Ok(blocking(|| store.sync())?)
     }
 
     /// What is done at every tick.
@@ -311,32 +350,70 @@ impl Runner {
     }
 
     fn has_caught_up(&self, flow: &Flow) -> bool {
-        if flow.is_finished && flow.backlog.is_empty() && flow.at_work.is_empty() {
+        if flow.is_finished && flow.backlog.is_empty() && flow.truncating.is_none() && flow.at_work.is_empty() {
             return true;
         }
-        let reached = |(lane, end): &(Lane, u64)| *end == 0 || self.positions.position(lane).is_some_and(|position| position >= *end);
+        let reached = |(lane, end): &(Lane, u64)| {
+            let position = self.positions.position(lane);
+            *end == 0 || position.is_some_and(|position| position >= *end && flow.beyond.get(lane) != Some(&position))
+        };
         self.ends.as_ref().is_some_and(|ends| ends.iter().all(reached))
+    }
+
+    fn beyond(&self) -> HashMap<Lane, u64> {
+        let lanes = self.ends.iter().flatten().filter_map(|(lane, end)| {
+            let position = self.positions.position(lane).filter(|position| position > end)?;
+            Some((lane.clone(), position))
+        });
+        lanes.collect()
     }
 }
 
-/// What is remembered of a lane before the message that ends at `position`. A lane that goes back was started again at its
-/// committed position: what was remembered then holds again.
+/// What is remembered of a lane before the message that ends at `position`, and whether that message was here before. A lane
+/// that goes back was started again at its committed position: what was remembered then holds again.
 fn memory_of<'m>(
-    memories: &'m mut HashMap<Lane, (u64, LaneMemory)>,
+    memories: &'m mut HashMap<Lane, LaneReading>,
     positions: &Positions,
     lane: &Lane,
     position: u64,
-) -> &'m mut LaneMemory {
+) -> (&'m mut LaneMemory, bool) {
     let committed = || {
         let record = positions.get(lane);
         record.and_then(|record| serde_json::from_slice(&record.memory).ok()).unwrap_or_default()
     };
-    let (last, memory) = memories.entry(lane.clone()).or_insert_with(|| (0, committed()));
-    if position <= *last {
-        *memory = committed();
+    let reading = memories.entry(lane.clone()).or_insert_with(|| LaneReading { memory: committed(), ..LaneReading::default() });
+    if position <= reading.last {
+        reading.memory = committed();
     }
-    *last = position;
-    memory
+    let is_repeat = position <= reading.highest;
+    (reading.last, reading.highest) = (position, reading.highest.max(position));
+    (&mut reading.memory, is_repeat)
+}
+
+/// The last batch at work that must be answered before these writes go out: one that writes a document which these delete.
+///
+/// Versions make any order harmless only as long as the sink remembers the delete, and search servers forget it after a
+/// minute: an older write that is tried again later than that would bring the document back.
+fn overtaken(at_work: &VecDeque<Work>, writes: &[Write]) -> Option<u64> {
+    let deletes = writes.iter().filter(|write| write.action == Action::Delete);
+    let deleted: HashSet<(&str, &str)> = deletes.map(|write| (&*write.index, &*write.id)).collect();
+    let is_deleted = |write: &Write| deleted.contains(&(&*write.index, &*write.id));
+    let mut before = at_work.iter().rev().filter(|work| !deleted.is_empty() && work.writes.iter().any(is_deleted));
+    before.next().map(|work| work.number)
+}
+
+fn begin_truncate(items: &[Item]) -> Result<Truncate, Failure> {
+    let positions = positions(items)?;
+    let event = items.iter().find_map(|item| match &item.what {
+        What::Event(event) => Some(event),
+        What::Passed => None,
+    });
+    match event.map(|event| (&event.decoded, &event.origin)) {
+        Some((Ok(Decoded::Truncate { table, version }), origin)) => {
+            Ok(Truncate { table: table.clone(), version: *version, origin: origin.clone(), positions, reached: None })
+        }
+        _ => Err(Failure::bug("a truncate without one")),
+    }
 }
 
 fn forget_body(effects: &mut crate::state::Effects, row: &RowKey, version: crate::event::DocumentVersion) {

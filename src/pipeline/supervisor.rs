@@ -1,9 +1,11 @@
 //! All pipelines of a process: each in a task of its own, started, stopped and started again alone.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::FutureExt;
 use prometheus::Registry;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -156,9 +158,8 @@ impl crate::pipeline::status::Pipelines for Pipelines {
             Command::Restart => control.restarts += 1,
         });
         if command == Command::Pause {
-            let stands = || !matches!(handle.pipeline.progress.snapshot().state, RunState::Running);
             for _ in 0..limits::PAUSE_CHECKS_MAX {
-                if stands() {
+                if handle.pipeline.progress.is_at_rest() {
                     return Ok(());
                 }
                 tokio::time::sleep(limits::PAUSE_CHECK_INTERVAL).await;
@@ -190,10 +191,11 @@ async fn supervise(pipeline: Arc<Pipeline>, mut control: watch::Receiver<Control
     let mut attempt: u32 = 0;
     loop {
         let started = pipeline.clock.instant();
+        let restarts = control.borrow_and_update().restarts;
         let ran = tokio::select! {
-            ran = run_once(&pipeline, control.clone()) => ran,
-            // Connecting to what is down takes for ever; the end of the process does not wait for it.
-            () = draining_before_start(&pipeline, control.clone()) => Ok(Ended::Drained),
+            ran = caught(run_once(&pipeline, control.clone(), restarts)) => ran,
+            // Connecting to what is down takes for ever; neither the end of the process nor a restart waits for it.
+            ended = told_before_start(&pipeline, control.clone(), restarts) => Ok(ended),
         };
         match ran {
             Ok(Ended::Restart) => {}
@@ -201,7 +203,7 @@ async fn supervise(pipeline: Arc<Pipeline>, mut control: watch::Receiver<Control
                 pipeline.progress.set_phase(RunState::Finished);
                 // A source that has ended is no reason to close the search API over what it brought.
                 let stays = ended == Ended::CaughtUp && !pipeline.until_caught_up;
-                if !stays || !stand_by(&mut control, None).await {
+                if !stays || !stand_by(&mut control, restarts, None).await {
                     return Ok(ended);
                 }
             }
@@ -216,7 +218,7 @@ async fn supervise(pipeline: Arc<Pipeline>, mut control: watch::Receiver<Control
                 }
                 let delay = (failure.kind == Kind::Unavailable).then(|| pipeline.clock.jittered(backoff(attempt)));
                 attempt += 1;
-                if !stand_by(&mut control, delay).await {
+                if !stand_by(&mut control, restarts, delay).await {
                     return if failure.kind == Kind::Unavailable { Ok(Ended::Drained) } else { Err(failure) };
                 }
             }
@@ -224,9 +226,15 @@ async fn supervise(pipeline: Arc<Pipeline>, mut control: watch::Receiver<Control
     }
 }
 
-/// Waits for `delay` or for a restart (without a delay: for a restart alone). False: the process ends.
-async fn stand_by(control: &mut watch::Receiver<Control>, delay: Option<Duration>) -> bool {
-    let restarts = control.borrow().restarts;
+/// A run whose panic is a failure like others: it must not look as if the pipeline still ran.
+async fn caught(run: impl Future<Output = Result<Ended, Failure>>) -> Result<Ended, Failure> {
+    let ran = AssertUnwindSafe(run).catch_unwind().await;
+    ran.unwrap_or_else(|_| Err(Failure::bug("the pipeline broke off: see the log for the panic, and report it")))
+}
+
+/// Waits for `delay` or for a restart (without a delay: for a restart alone), also for one that was asked for since the run
+/// with `restarts` began. False: the process ends.
+async fn stand_by(control: &mut watch::Receiver<Control>, restarts: u64, delay: Option<Duration>) -> bool {
     let told = async {
         let changed = control.wait_for(|control| control.is_draining || control.restarts != restarts).await;
         changed.is_ok_and(|control| !control.is_draining)
@@ -237,17 +245,19 @@ async fn stand_by(control: &mut watch::Receiver<Control>, delay: Option<Duration
     }
 }
 
-/// Ends when the process drains while the pipeline has not got to its loop.
-async fn draining_before_start(pipeline: &Pipeline, mut control: watch::Receiver<Control>) {
-    let _ = control.wait_for(|control| control.is_draining).await;
+/// Ends when the process drains, or a restart is asked for, while the pipeline has not got to its loop.
+async fn told_before_start(pipeline: &Pipeline, mut control: watch::Receiver<Control>, restarts: u64) -> Ended {
+    let told = control.wait_for(|control| control.is_draining || control.restarts != restarts).await;
+    let ended = if told.is_ok_and(|control| !control.is_draining) { Ended::Restart } else { Ended::Drained };
     if pipeline.progress.is_looping() {
         std::future::pending::<()>().await;
     }
+    ended
 }
 
 /// Opens everything and runs the loop.
-async fn run_once(pipeline: &Pipeline, control: watch::Receiver<Control>) -> Result<Ended, Failure> {
-    pipeline.progress.set_phase(RunState::Running);
+async fn run_once(pipeline: &Pipeline, control: watch::Receiver<Control>, restarts: u64) -> Result<Ended, Failure> {
+    pipeline.progress.starting();
     let plan = &pipeline.plan;
     let state = pipeline.open_state()?;
     let positions = Arc::new(Positions::new(state.positions()?));
@@ -282,6 +292,7 @@ async fn run_once(pipeline: &Pipeline, control: watch::Receiver<Control>) -> Res
         metrics,
         progress,
         control,
+        restarts,
         ends,
     };
     tracing::info!(pipeline = plan.name, source = plan.source_kind, sink = plan.sink_kind, "the pipeline runs");

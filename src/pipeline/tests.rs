@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use crate::clock::Clock;
 use crate::config::BatchSettings;
 use crate::error::Failure;
-use crate::event::{Action, Lane, Message, Origin, Write};
+use crate::event::{Action, Change, Lane, Message, Origin, Write};
 use crate::metrics::Metrics;
 use crate::pipeline::deliver::Deliverer;
 use crate::pipeline::document::IndexNames;
@@ -26,7 +26,12 @@ use crate::source::decode::settings::{DecodeSettings, Format, VersionFrom};
 use crate::source::{Arrival, Source};
 use crate::state::settings::{Keep, StateSettings};
 use crate::state::{DeadLetter, Store};
-use crate::transform::Transformer;
+use crate::transform::{Outcome, Transformer};
+
+mod crashes;
+mod faults;
+mod lanes;
+mod told;
 
 /// A source that gives what it was given, from the stored position on, and ends.
 struct MemorySource {
@@ -64,8 +69,24 @@ impl Source for MemorySource {
 struct MemorySink {
     documents: Mutex<BTreeMap<(String, String), (u64, Option<String>)>>,
     script: Mutex<VecDeque<WriteError>>,
+    /// What becomes of each request before its writes are judged one by one; then the script, then all is well.
+    requests: Mutex<VecDeque<Fate>>,
     refused: Option<&'static str>,
+    /// As Elasticsearch does after `index.gc_deletes`: a delete leaves no trace.
+    forgets_deletes: bool,
     writes: Mutex<usize>,
+}
+
+/// What becomes of a request.
+enum Fate {
+    /// It is answered.
+    Answered,
+    /// It is applied, and the answer never comes.
+    AppliedAndLost,
+    /// It fails, and nothing of it is applied.
+    Failed(WriteError),
+    /// The write at this place is put off, the others are judged.
+    PutOff(usize),
 }
 
 impl MemorySink {
@@ -96,7 +117,11 @@ impl MemorySink {
         if documents.get(&place).is_some_and(|(version, _)| *version >= write.version.0) {
             return Verdict::Stale;
         }
-        documents.insert(place, (write.version.0, body));
+        if body.is_none() && self.forgets_deletes {
+            documents.remove(&place);
+        } else {
+            documents.insert(place, (write.version.0, body));
+        }
         Verdict::Stored
     }
 }
@@ -111,7 +136,18 @@ impl Sink for MemorySink {
         if let Some(error) = self.script.lock().unwrap().pop_front() {
             return Err(error);
         }
-        Ok(writes.iter().map(|write| self.apply(write)).collect())
+        let fate = self.requests.lock().unwrap().pop_front().unwrap_or(Fate::Answered);
+        let put_off = match fate {
+            Fate::Failed(error) => return Err(error),
+            Fate::PutOff(place) => Some(place),
+            Fate::Answered | Fate::AppliedAndLost => None,
+        };
+        let judge = |(place, write)| if put_off == Some(place) { Verdict::Retry("429") } else { self.apply(write) };
+        let verdicts = writes.iter().enumerate().map(judge).collect();
+        if matches!(fate, Fate::AppliedAndLost) {
+            std::future::pending::<()>().await;
+        }
+        Ok(verdicts)
     }
 
     fn requests_in_flight(&self) -> usize {
@@ -126,11 +162,15 @@ struct Bench {
     sink: Arc<MemorySink>,
     settled: Arc<Mutex<Vec<(Lane, u64)>>>,
     messages: Vec<Message>,
+    batch_documents: usize,
+    /// What stands for the user's module; none: the row is the document.
+    guest: Option<fn(&Change) -> Outcome>,
 }
 
 impl Bench {
     fn new(keep: Keep, sink: MemorySink) -> Self {
-        Self { dir: tempfile::tempdir().unwrap(), keep, sink: Arc::new(sink), settled: Arc::default(), messages: Vec::new() }
+        let dir = tempfile::tempdir().unwrap();
+        Self { dir, keep, sink: Arc::new(sink), settled: Arc::default(), messages: Vec::new(), batch_documents: 3, guest: None }
     }
 
     /// Puts an envelope at the end of a partition.
@@ -164,17 +204,30 @@ impl Bench {
 
     /// Runs to the end of the source, from where the state stands.
     async fn run(&self) -> Result<Ended, Failure> {
+        let store = self.store();
+        let source = MemorySource { messages: self.unread(&store).into(), settled: self.settled.clone() };
+        let (_control, control) = watch::channel(Control::default());
+        self.runner(&store, Box::new(source), control).run().await
+    }
+
+    /// The messages behind the stored positions.
+    fn unread(&self, store: &Store) -> Vec<Message> {
+        let positions = Positions::new(store.pipeline("test", "auto").unwrap().positions().unwrap());
+        let from = |lane: &str| crate::source::StoredPositions::position(&positions, lane).unwrap_or(0);
+        self.messages.iter().filter(|message| message.position > from(&message.lane)).cloned().collect()
+    }
+
+    /// A loop that is ready to run.
+    fn runner(&self, store: &Store, source: Box<dyn Source>, control: watch::Receiver<Control>) -> Runner {
         let clock = Clock::simulated(1, 1_790_000_000_000);
-        let state = self.store().pipeline("test", "auto").unwrap();
+        let state = store.pipeline("test", "auto").unwrap();
         let positions = Arc::new(Positions::new(state.positions().unwrap()));
-        let from = |lane: &str| crate::source::StoredPositions::position(&*positions, lane).unwrap_or(0);
-        let messages = self.messages.iter().filter(|message| message.position > from(&message.lane)).cloned().collect();
         let metrics = PipelineMetrics::declare(&Metrics::detached());
         let progress = Arc::new(Progress::new(clock.clone()));
-        let batch = BatchSettings { max_documents: 3, max_bytes: 1 << 20, max_wait: Duration::ZERO };
+        let batch = BatchSettings { max_documents: self.batch_documents, max_bytes: 1 << 20, max_wait: Duration::ZERO };
         let processor = Processor {
             state,
-            transformer: Transformer::Row,
+            transformer: self.guest.map_or(Transformer::Row, Transformer::Function),
             indexes: IndexNames::new(Some("items")),
             keep: self.keep,
             wants_before: false,
@@ -182,9 +235,8 @@ impl Bench {
             metrics: metrics.clone(),
             next_batch: 1,
         };
-        let (_control, control) = watch::channel(Control::default());
-        let runner = Runner {
-            source: Box::new(MemorySource { messages, settled: self.settled.clone() }),
+        Runner {
+            source,
             decoder: Decoder::new(DecodeSettings { format: Format::Debezium, version: VersionFrom::Auto }),
             processor,
             deliverer: Deliverer::new(self.sink.clone(), batch.clone(), clock.clone(), metrics.clone(), progress.clone()),
@@ -195,9 +247,9 @@ impl Bench {
             metrics,
             progress,
             control,
+            restarts: 0,
             ends: None,
-        };
-        runner.run().await
+        }
     }
 
     fn dead(&self) -> Vec<DeadLetter> {

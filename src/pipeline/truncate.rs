@@ -7,9 +7,9 @@ use crate::event::{Change, Key, Lane, Operation, Origin, Version};
 use crate::limits;
 use crate::pipeline::document;
 use crate::pipeline::process::{Processor, Sourced, Tally, Work};
-use crate::state::{LaneRecord, RowChange, Text};
+use crate::state::{LaneRecord, RowChange, RowKey, Text};
 
-/// The emptying of one table.
+/// The emptying of one table, while it goes on.
 #[derive(Clone, Debug)]
 pub struct Truncate {
     /// `schema.table`.
@@ -18,6 +18,10 @@ pub struct Truncate {
     pub version: Version,
     /// Where it was read.
     pub origin: Origin,
+    /// Where lanes stand after it.
+    pub positions: Vec<(Lane, LaneRecord)>,
+    /// The last row that was looked at: the next step begins there, not at all that is deleted already.
+    pub reached: Option<RowKey>,
 }
 
 impl Processor {
@@ -25,11 +29,14 @@ impl Processor {
     ///
     /// The guest is not asked: what a row produced is known, and goes with it. From the first step on the table has a
     /// floor, so that rows from before the truncate that other partitions still hold are stale when they are read.
-    pub fn truncate_step(&mut self, truncate: &Truncate) -> Result<Option<Work>, Failure> {
-        let rows = self.state.live_rows(&truncate.table, truncate.version, limits::TRUNCATE_STEP_KEYS_MAX)?;
-        if rows.is_empty() {
+    pub fn truncate_step(&mut self, truncate: &mut Truncate) -> Result<Option<Work>, Failure> {
+        if self.state.floor(&truncate.table)? > Some(truncate.version) {
             return Ok(None);
         }
+        let reached = truncate.reached.as_ref();
+        let rows = self.state.live_rows(&truncate.table, truncate.version, reached, limits::TRUNCATE_STEP_KEYS_MAX)?;
+        let Some((last, _)) = rows.last() else { return Ok(None) };
+        truncate.reached = Some(last.clone());
         let mut work = Work::new(self.next_batch);
         work.effects.floors.push((truncate.table.clone(), truncate.version));
         let mut writes = Vec::new();
@@ -40,12 +47,12 @@ impl Processor {
             remembered.deleted_ms = Some(self.clock.now_ms());
             remembered.provisional = None;
             let index = self.indexes.of(&change);
-            let planned = document::plan(&change, Vec::new(), Some(remembered), &index).map_err(Failure::bug)?;
+            let planned = document::plan(&change, Vec::new(), Some(remembered), &index, true).map_err(Failure::bug)?;
             work.causes.extend(planned.writes.iter().map(|_| cause));
             writes.extend(planned.writes);
             work.effects.rows.push(RowChange { key: row.clone(), record, text: Text::Removed });
             work.changes.push(change);
-            work.sources.push(Sourced { row: Some(row), value: None });
+            work.sources.push(Sourced { row: Some(row), value: None, is_known: true, is_event: false });
         }
         work.writes = Arc::new(writes);
         self.next_batch += 1;
@@ -53,15 +60,19 @@ impl Processor {
         Ok(Some(work))
     }
 
-    /// The end of a truncate: the floor, and the lane's position after it.
-    pub fn truncate_end(&mut self, truncate: &Truncate, positions: Vec<(Lane, LaneRecord)>) -> Work {
+    /// The end of a truncate: the floor, and the lane's position after it. One that is older than the floor changes nothing.
+    pub fn truncate_end(&mut self, truncate: Truncate) -> Result<Work, Failure> {
         let mut work = Work::new(self.next_batch);
-        work.effects.positions = positions;
-        work.effects.floors.push((truncate.table.clone(), truncate.version));
-        work.tally = Tally { applied: 1, ..Tally::default() };
+        work.effects.positions = truncate.positions;
+        if self.state.floor(&truncate.table)? > Some(truncate.version) {
+            work.tally = Tally { stale: 1, ..Tally::default() };
+        } else {
+            work.tally = Tally { applied: 1, ..Tally::default() };
+            work.effects.floors.push((truncate.table, truncate.version));
+        }
         self.next_batch += 1;
         self.state.stage(work.number, &work.effects);
-        work
+        Ok(work)
     }
 }
 

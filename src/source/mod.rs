@@ -96,6 +96,11 @@ pub enum Arrival {
         /// Where it stands now.
         position: u64,
     },
+    /// The lane was made anew and starts at 0: what comes now is not what stood at these positions before.
+    Anew {
+        /// The lane.
+        lane: Lane,
+    },
     /// There is no more and there will be no more: a file that is not followed.
     Finished,
 }

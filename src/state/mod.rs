@@ -14,6 +14,8 @@ mod keys;
 mod record;
 pub mod settings;
 mod store;
+#[cfg(test)]
+mod tests;
 mod working;
 
 pub use dead::DeadLetter;

@@ -1,5 +1,5 @@
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
@@ -93,6 +93,8 @@ pub(super) type VersionCache = Cache<RowKey, Arc<RowRecord>, RecordWeight>;
 pub struct Store {
     pub(super) db: Arc<DB>,
     pub(super) cache: Arc<VersionCache>,
+    /// Held while a new pipeline gets its number.
+    numbering: Arc<Mutex<()>>,
 }
 
 impl Store {
@@ -108,7 +110,9 @@ impl Store {
             .map(|name| ColumnFamilyDescriptor::new(name, family_options(name, &block_cache, retention_ms, clock)));
         let db = DB::open_cf_descriptors(&database_options(), dir, families).map_err(|error| opening(dir, &error))?;
         let store = Self::around(db, settings.cache_bytes);
-        store.check_format(dir)?;
+        if !store.refuse_newer_format(dir)? {
+            store.db.put_cf(store.family(family::META)?, "format", encode(&FORMAT)?)?;
+        }
         Ok(store)
     }
 
@@ -119,7 +123,9 @@ impl Store {
         }
         refuse_newer_families(dir)?;
         let db = DB::open_cf_for_read_only(&Options::default(), dir, family::ALL, false).map_err(|error| opening(dir, &error))?;
-        Ok(Self::around(db, 0))
+        let store = Self::around(db, 0);
+        store.refuse_newer_format(dir)?;
+        Ok(store)
     }
 
     /// The part of the state that belongs to one pipeline; made when it is new.
@@ -128,6 +134,8 @@ impl Store {
     pub fn pipeline(&self, name: &str, unit: &str) -> Result<PipelineState, StateError> {
         let meta = self.family(family::META)?;
         let key = format!("pipeline/{name}");
+        // Pipelines start side by side: two new ones must not find the same number free.
+        let _numbering = self.numbering.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(bytes) = self.db.get_cf(meta, &key)? {
             let (number, stored): (u32, String) = decode("pipeline", &bytes)?;
             if stored != unit {
@@ -193,15 +201,15 @@ impl Store {
     fn around(db: DB, cache_bytes: u64) -> Self {
         // An entry takes about 150 bytes: key, record, and the cache's own.
         let entries = usize::try_from(cache_bytes / 150).unwrap_or(usize::MAX).max(16);
-        Self { db: Arc::new(db), cache: Arc::new(Cache::with_weighter(entries, cache_bytes, RecordWeight)) }
+        Self { db: Arc::new(db), cache: Arc::new(Cache::with_weighter(entries, cache_bytes, RecordWeight)), numbering: Arc::default() }
     }
 
-    fn check_format(&self, dir: &Path) -> Result<(), StateError> {
-        let meta = self.family(family::META)?;
-        match self.db.get_cf(meta, "format")? {
-            None => Ok(self.db.put_cf(meta, "format", encode(&FORMAT)?)?),
+    /// Whether the format is noted; fails where it is one that comes after this version.
+    fn refuse_newer_format(&self, dir: &Path) -> Result<bool, StateError> {
+        match self.db.get_cf(self.family(family::META)?, "format")? {
+            None => Ok(false),
             Some(bytes) if decode::<u32>("format", &bytes)? > FORMAT => Err(StateError::Newer(dir.display().to_string())),
-            Some(_) => Ok(()),
+            Some(_) => Ok(true),
         }
     }
 }
@@ -219,8 +227,9 @@ impl Weighter<RowKey, Arc<RowRecord>> for RecordWeight {
 }
 
 fn opening(dir: &Path, error: &rocksdb::Error) -> StateError {
+    // RocksDB's own words; a damaged block or a lock file that may not be written is another matter.
     let message = error.to_string();
-    if message.contains("lock") || message.contains("LOCK") {
+    if error.kind() == rocksdb::ErrorKind::IOError && (message.contains("While lock file") || message.contains("lock hold by")) {
         return StateError::InUse(dir.display().to_string());
     }
     StateError::from(error.clone())

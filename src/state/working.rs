@@ -209,13 +209,19 @@ impl PipelineState {
         Ok(floor)
     }
 
-    /// Up to `limit` rows of a table that are there and not above `below`. Sees committed batches only.
-    pub fn live_rows(&self, table: &str, below: Version, limit: usize) -> Result<Vec<(RowKey, Arc<RowRecord>)>, StateError> {
+    /// Up to `limit` rows of a table that are there and not above `below`, from `from` on. Sees committed batches only.
+    pub fn live_rows(
+        &self,
+        table: &str,
+        below: Version,
+        from: Option<&RowKey>,
+        limit: usize,
+    ) -> Result<Vec<(RowKey, Arc<RowRecord>)>, StateError> {
         let prefix = table_prefix(self.number, table);
         let mut options = ReadOptions::default();
         options.set_iterate_range(rocksdb::PrefixRange(prefix.clone()));
         let mut rows = Vec::new();
-        let start = IteratorMode::From(&prefix, rocksdb::Direction::Forward);
+        let start = IteratorMode::From(from.map_or(&prefix, |key| key.as_bytes()), rocksdb::Direction::Forward);
         for entry in self.store.db.iterator_cf_opt(self.store.family(family::VERSIONS)?, options, start) {
             let (key, value) = entry?;
             let record: RowRecord = decode("row's version", &value)?;
@@ -269,11 +275,11 @@ impl PipelineState {
         self.store.db.write_opt(writes, &WriteOptions::default())?;
         self.dead_letters = Some(dead_letters);
         for row in effects.rows {
-            let is_last = self.staged_rows.get(&row.key).is_none_or(|staged| staged.batch == batch);
-            if is_last {
+            if self.staged_rows.get(&row.key).is_some_and(|staged| staged.batch == batch) {
                 self.staged_rows.remove(&row.key);
-                self.store.cache.insert(row.key, row.record);
             }
+            // Also where a later batch is staged: that one may never be committed, and the cache outlives it.
+            self.store.cache.insert(row.key, row.record);
         }
         self.staged_moved.retain(|_, staged| staged.batch != batch);
         Ok(())

@@ -22,6 +22,8 @@ pub(super) struct FileSource {
     tail: Option<Tail>,
     /// Where it is while a thread that may block reads it. That goes on when a call of `next` is dropped.
     away: Option<JoinHandle<(Tail, io::Result<Step>)>>,
+    /// The file was replaced, and the pipeline is yet to be told.
+    is_anew: bool,
     /// The file's last line has been given.
     is_finished: bool,
     trouble: Mutex<Option<String>>,
@@ -33,7 +35,7 @@ impl FileSource {
         let start = context.positions.position(&settings.name).unwrap_or_default();
         let reading = Reading::new(settings.format, Arc::clone(&settings.name), Arc::clone(&settings.topic));
         let tail = Tail::new(settings.path.clone(), settings.follow, start);
-        Self { settings, reading, tail: Some(tail), away: None, is_finished: false, trouble: Mutex::default() }
+        Self { settings, reading, tail: Some(tail), away: None, is_anew: false, is_finished: false, trouble: Mutex::default() }
     }
 
     /// One look at the file, by a thread that may block. Cancel safe.
@@ -59,6 +61,7 @@ impl FileSource {
             Step::Lines(lines) => self.arrival(&lines),
             Step::Anew(last) => {
                 tracing::warn!(path = %self.settings.path.display(), "the file was made anew: it is read from its start");
+                self.is_anew = true;
                 last.and_then(|line| self.arrival(std::slice::from_ref(&line)))
             }
             Step::End(last) => {
@@ -97,6 +100,9 @@ impl FileSource {
 impl Source for FileSource {
     async fn next(&mut self) -> Result<Arrival, Failure> {
         while !self.is_finished {
+            if std::mem::take(&mut self.is_anew) {
+                return Ok(Arrival::Anew { lane: Arc::clone(&self.reading.lane) });
+            }
             let arrival = match self.step().await? {
                 Ok(step) => {
                     self.set_trouble(None);

@@ -45,7 +45,7 @@ async fn messages(source: &mut FileSource, count: usize) -> Vec<Message> {
     while read.len() < count {
         match next(source).await {
             Arrival::Messages(messages) => read.extend(messages),
-            Arrival::Passed { .. } => {}
+            Arrival::Passed { .. } | Arrival::Anew { .. } => {}
             Arrival::Finished => break,
         }
     }

@@ -89,7 +89,7 @@ async fn read_to(source: &mut KafkaSource, ends: &[(&str, u64)]) -> BTreeMap<Lan
             Arrival::Passed { lane, position } => {
                 at.insert(lane, position);
             }
-            Arrival::Finished => panic!("a topic never finishes"),
+            Arrival::Finished | Arrival::Anew { .. } => panic!("a topic never finishes"),
         }
     }
     read

@@ -1,0 +1,151 @@
+//! Many short lives of one pipeline, each ended by chance: at the end the index is what the events say.
+//!
+//! Chance decides the events (ties within a transaction, repeats, several documents of a row), what the sink does, how
+//! batches and lanes fall, and when the loop is dropped in the middle of whatever it does.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::faults::named_documents;
+use super::lanes::Scripted;
+use super::{Bench, Fate, MemorySink, envelope};
+use crate::clock::Clock;
+use crate::event::Message;
+use crate::pipeline::runner::{Control, Ended};
+use crate::sink::WriteError;
+use crate::state::Store;
+use crate::state::settings::Keep;
+
+const SEEDS: u64 = 60;
+const KEYS: u64 = 5;
+const LANES: u64 = 2;
+const EVENTS: u64 = 40;
+const LIVES: usize = 6;
+
+struct Chance(Clock);
+
+impl Chance {
+    fn below(&self, bound: u64) -> u64 {
+        (self.0.chance() * bound as f64) as u64
+    }
+
+    fn one_in(&self, bound: u64) -> bool {
+        self.below(bound) == 0
+    }
+}
+
+/// Puts events into the lanes, and gives the row that each key ends with.
+fn events(chance: &Chance, bench: &mut Bench) -> BTreeMap<u64, Value> {
+    let mut rows: BTreeMap<u64, Value> = BTreeMap::new();
+    let mut sent: Vec<(i32, u64, Value)> = Vec::new();
+    let (mut transaction, mut place) = (1, 0);
+    for _ in 0..EVENTS {
+        (transaction, place) = if chance.one_in(2) { (transaction + 1, 0) } else { (transaction, place + 1) };
+        let id = 1 + chance.below(KEYS);
+        let names: Vec<String> = ["a", "b", "c"].iter().filter(|_| chance.one_in(2)).map(|name| format!("{id}{name}")).collect();
+        let row = json!({"id": id, "documents": names, "n": chance.below(2)});
+        let operation = match rows.contains_key(&id) {
+            false => "c",
+            true if chance.one_in(4) => "d",
+            true => "u",
+        };
+        let mut event = envelope(operation, 1, id, row.clone());
+        // Below the end of the last commit, so that only the second part tells the changes of a transaction apart.
+        event["source"]["lsn"] = json!(transaction * 1_000 - 500 + place);
+        event["source"]["sequence"] = json!(json!([(transaction * 1_000).to_string(), null]).to_string());
+        if operation == "d" { rows.remove(&id) } else { rows.insert(id, row) };
+        let lane = i32::try_from(id % LANES).unwrap();
+        sent.push((lane, id, event));
+        if chance.one_in(5) {
+            sent.push(sent[usize::try_from(chance.below(sent.len() as u64)).unwrap()].clone());
+        }
+    }
+    for (lane, id, event) in sent {
+        bench.put(lane, json!({"id": id}), Some(event), &[]);
+    }
+    rows
+}
+
+/// What is left to be read, the lanes mixed by chance and now and then started again.
+fn arrivals(chance: &Chance, unread: &[Message]) -> Vec<Vec<Message>> {
+    let mut lanes: Vec<Vec<Message>> = (0..LANES)
+        .map(|lane| unread.iter().filter(|message| message.origin.partition as u64 == lane).cloned().collect())
+        .collect();
+    let whole = lanes.clone();
+    let mut arrivals = Vec::new();
+    while lanes.iter().any(|lane| !lane.is_empty()) {
+        let lane = usize::try_from(chance.below(LANES)).unwrap();
+        let some = lanes[lane].len().min(1 + chance.below(6) as usize);
+        let messages: Vec<Message> = lanes[lane].drain(..some).collect();
+        if !messages.is_empty() {
+            arrivals.push(messages);
+        }
+        if chance.one_in(20) {
+            lanes[lane] = whole[lane].clone();
+        }
+    }
+    arrivals
+}
+
+fn fate(chance: &Chance) -> Fate {
+    let unavailable = || WriteError::Unavailable { reason: "timeout", message: "no answer".to_owned(), after: None };
+    match chance.below(20) {
+        0..=9 => Fate::Answered,
+        10 => Fate::AppliedAndLost,
+        11..=13 => Fate::Failed(unavailable()),
+        14..=16 => Fate::PutOff(chance.below(3) as usize),
+        17 => Fate::Failed(WriteError::Overloaded { message: "busy".to_owned(), after: None }),
+        18 => Fate::Failed(WriteError::IndexMissing { index: "items".to_owned() }),
+        _ => Fate::Failed(WriteError::Misconfigured { remedy: "change it".to_owned() }),
+    }
+}
+
+/// One life, by a sink with these fates; none when it was cut off.
+async fn live(bench: &Bench, store: &Store, arrivals: Vec<Vec<Message>>, life: Duration) -> Option<Ended> {
+    let (_control, control) = watch::channel(Control::default());
+    let runner = bench.runner(store, Box::new(Scripted::new(arrivals)), control);
+    tokio::time::timeout(life, runner.run()).await.ok()?.ok()
+}
+
+async fn simulate(seed: u64) {
+    let chance = Chance(Clock::simulated(seed, 1_790_000_000_000));
+    let keep = if chance.one_in(2) { Keep::Rows } else { Keep::Versions };
+    let mut bench = Bench::new(keep, MemorySink { forgets_deletes: chance.one_in(2), ..MemorySink::default() });
+    bench.guest = Some(named_documents);
+    let rows = events(&chance, &mut bench);
+    let mut store = bench.store();
+    for _ in 0..LIVES {
+        bench.batch_documents = 1 + chance.below(6) as usize;
+        *bench.sink.requests.lock().unwrap() = (0..chance.below(40)).map(|_| fate(&chance)).collect();
+        let unread = bench.unread(&store);
+        live(&bench, &store, arrivals(&chance, &unread), Duration::from_millis(1 + chance.below(5_000))).await;
+        if chance.one_in(2) {
+            drop(store);
+            if chance.one_in(4) {
+                bench.dir = tempfile::tempdir().unwrap();
+            }
+            store = bench.store();
+        }
+    }
+    bench.sink.requests.lock().unwrap().clear();
+    let unread = bench.unread(&store);
+    let ended = live(&bench, &store, arrivals(&chance, &unread), Duration::from_secs(3600)).await;
+    assert_eq!(ended, Some(Ended::CaughtUp), "seed {seed}");
+    let mut expected = BTreeMap::new();
+    for row in rows.values() {
+        for name in row["documents"].as_array().unwrap() {
+            expected.insert(format!("items/{}", name.as_str().unwrap()), row.to_string());
+        }
+    }
+    assert_eq!(bench.sink.bodies(), expected, "seed {seed}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_lost_and_old_never_wins_in_any_life() {
+    for seed in 0..SEEDS {
+        simulate(seed).await;
+    }
+}
