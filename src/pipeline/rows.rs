@@ -72,7 +72,14 @@ impl<'a> RowKeeper<'a> {
     }
 
     /// The delete half of a move: the old row is final.
-    fn leave(&mut self, rows: &mut Rows, key: &RowKey, change: &Change, to: &Key, old: Option<JsonText>) -> Result<Option<Change>, StateError> {
+    fn leave(
+        &mut self,
+        rows: &mut Rows,
+        key: &RowKey,
+        change: &Change,
+        to: &Key,
+        old: Option<JsonText>,
+    ) -> Result<Option<Change>, StateError> {
         let Some(old) = old else { return Ok(None) };
         let provisional = rows.record(key).and_then(|record| record.provisional.clone());
         let awaited = key.moving(change.version, Half::Awaited);

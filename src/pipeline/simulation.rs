@@ -126,7 +126,8 @@ impl Database {
         // A delete and its tombstone are one change to a connector: it repeats both.
         let start = if log[start].value.is_none() { start - 1 } else { start };
         let end = (start + chance.random_range(1..8)).min(log.len());
-        for message in log[start..end].to_vec() {
+        let repeated: Vec<Message> = log[start..end].to_vec();
+        for message in repeated {
             let headers: Vec<(Box<str>, Option<Bytes>)> = message.headers.clone();
             let place = self.partitions[partition].len() as u64;
             self.partitions[partition].push(Message { position: place + 1, headers, ..message });
@@ -276,7 +277,7 @@ struct Simulation {
 impl Simulation {
     fn new(seed: u64) -> Self {
         let chance: Chance = Arc::new(Mutex::new(StdRng::seed_from_u64(seed)));
-        let keep = if seed % 2 == 0 { Keep::Rows } else { Keep::Versions };
+        let keep = if seed.is_multiple_of(2) { Keep::Rows } else { Keep::Versions };
         let sink = Arc::new(SimSink { documents: Mutex::default(), chance: chance.clone(), failing: Mutex::new(true) });
         // In memory where there is such a folder: a seed opens the state many times.
         let shared = Path::new("/dev/shm");
@@ -349,6 +350,7 @@ impl Simulation {
             metrics,
             progress,
             control,
+            restarts: 0,
             ends: None,
         };
         if dies {
@@ -421,7 +423,7 @@ fn simulate(seed: u64) {
             simulation.check_settled();
             simulation.fate_of_state(&mut backup);
         }
-        *simulation.sink.failing.lock().unwrap() = seed % 3 == 0;
+        *simulation.sink.failing.lock().unwrap() = seed.is_multiple_of(3);
         simulation.live(false).await;
         simulation.check_settled();
         simulation.check_index();

@@ -106,8 +106,7 @@ impl Store {
         refuse_newer_families(dir)?;
         let retention_ms = u64::try_from(settings.tombstone_retention.as_millis()).unwrap_or(u64::MAX);
         let block_cache = BlockCache::new_lru_cache(BLOCK_CACHE_BYTES);
-        let families = family::ALL
-            .map(|name| ColumnFamilyDescriptor::new(name, family_options(name, &block_cache, retention_ms, clock)));
+        let families = family::ALL.map(|name| ColumnFamilyDescriptor::new(name, family_options(name, &block_cache, retention_ms, clock)));
         let db = DB::open_cf_descriptors(&database_options(), dir, families).map_err(|error| opening(dir, &error))?;
         let store = Self::around(db, settings.cache_bytes);
         if !store.refuse_newer_format(dir)? {

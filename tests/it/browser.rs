@@ -10,7 +10,14 @@ use crate::support::{Running, get_json, http, rowmill, wait_for};
 fn page(url: &str) -> String {
     let profile = tempfile::tempdir().unwrap();
     let mut browser = Command::new("chromium");
-    browser.args(["--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]);
+    browser.args([
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+    ]);
     browser.args(["--disable-component-update", "--disable-sync", "--virtual-time-budget=6000", "--dump-dom"]);
     browser.arg(format!("--user-data-dir={}", profile.path().display())).arg(url);
     let output = browser.output().unwrap_or_else(|error| panic!("chromium: {error}: run tests/stack/setup --browser"));
@@ -29,7 +36,9 @@ fn the_demo_shows_documents_pipelines_and_the_latest_dead_letter() {
         (products["dead_letters"].as_u64()? > 0 && products["totals"]["documents_indexed"].as_u64()? > 100).then_some(())
     });
     let lamps = page(&format!("{url}/?collection=products&q=lamp&fuzzy=true"));
-    for part in ["lamp</mark>", "products", "orders", "running", "newest", "durable", "events/s", "1 dead letter", "the latest: column `price`"] {
+    for part in
+        ["lamp</mark>", "products", "orders", "running", "newest", "durable", "events/s", "1 dead letter", "the latest: column `price`"]
+    {
         assert!(lamps.to_lowercase().contains(part), "the page lacks {part:?}: {lamps}");
     }
     let found = get_json(&format!("{url}/api/v1/products/search?q=lmap&fuzzy=2&limit=3"));

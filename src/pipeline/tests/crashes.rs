@@ -56,7 +56,11 @@ fn events(chance: &Chance, bench: &mut Bench) -> BTreeMap<u64, Value> {
         // Below the end of the last commit, so that only the second part tells the changes of a transaction apart.
         event["source"]["lsn"] = json!(transaction * 1_000 - 500 + place);
         event["source"]["sequence"] = json!(json!([(transaction * 1_000).to_string(), null]).to_string());
-        if operation == "d" { rows.remove(&id) } else { rows.insert(id, row) };
+        if operation == "d" {
+            rows.remove(&id)
+        } else {
+            rows.insert(id, row)
+        };
         let lane = i32::try_from(id % LANES).unwrap();
         sent.push((lane, id, event));
         if chance.one_in(5) {
@@ -71,9 +75,8 @@ fn events(chance: &Chance, bench: &mut Bench) -> BTreeMap<u64, Value> {
 
 /// What is left to be read, the lanes mixed by chance and now and then started again.
 fn arrivals(chance: &Chance, unread: &[Message]) -> Vec<Vec<Message>> {
-    let mut lanes: Vec<Vec<Message>> = (0..LANES)
-        .map(|lane| unread.iter().filter(|message| message.origin.partition as u64 == lane).cloned().collect())
-        .collect();
+    let mut lanes: Vec<Vec<Message>> =
+        (0..LANES).map(|lane| unread.iter().filter(|message| message.origin.partition as u64 == lane).cloned().collect()).collect();
     let whole = lanes.clone();
     let mut arrivals = Vec::new();
     while lanes.iter().any(|lane| !lane.is_empty()) {

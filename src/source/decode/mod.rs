@@ -35,7 +35,6 @@ use version::Versions;
 
 /// What a message turned out to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "nearly every message is a change, and a box would cost each an allocation")]
 pub enum Decoded {
     /// A change of one row.
     Change(Change),
