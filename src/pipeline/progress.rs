@@ -192,7 +192,7 @@ impl Progress {
         let (now, now_ms) = (self.clock.instant(), self.clock.now_ms());
         let inner = self.lock();
         let lanes: Vec<LaneStatus> = inner.lanes.values().cloned().collect();
-        let lag_events = inner.behind(|lane| lane.durable);
+        let lag_events = inner.behind(|lane| lane.applied);
         let lag_seconds = match (lag_events, inner.applied_ts_ms) {
             (Some(0), _) => Some(0.0),
             (Some(_), ts_ms) if ts_ms > 0 => Some(now_ms.saturating_sub(ts_ms) as f64 / 1000.0),
