@@ -182,7 +182,8 @@ impl Planner<'_> {
 
     /// What the row has produced and is not wanted any more.
     fn orphans(&self, wanted: &[Target]) -> Vec<Target> {
-        let is_wanted = |document: &DocumentRecord| wanted.iter().any(|target| self.is_same(document, target) && has_routing(document, target));
+        let is_wanted =
+            |document: &DocumentRecord| wanted.iter().any(|target| self.is_same(document, target) && has_routing(document, target));
         self.lineage.documents.iter().filter(|document| document.is_live && !is_wanted(document)).map(target_of).collect()
     }
 

@@ -35,11 +35,16 @@ impl PipelineMetrics {
             documents: metrics.counters("rowmill_documents_total", "Documents by action and the sink's verdict.", &["action", "verdict"]),
             retries: metrics.counters("rowmill_sink_retries_total", "Requests to the sink that were put off, by reason.", &["reason"]),
             stages: metrics.stage_seconds("rowmill_stage_seconds", "Seconds a batch spends in each stage.", &["stage"]),
-            end_to_end: metrics.end_to_end_seconds("rowmill_end_to_end_seconds", "Seconds from the commit at the source to the sink's answer."),
+            end_to_end: metrics
+                .end_to_end_seconds("rowmill_end_to_end_seconds", "Seconds from the commit at the source to the sink's answer."),
             dead_letters: metrics.gauge("rowmill_dead_letters", "Dead letters kept."),
             lag_events: metrics.gauge("rowmill_lag_events", "Events (file: bytes) at the source that are not yet durable."),
             lag_seconds: metrics.gauge_f64("rowmill_lag_seconds", "Age of the last event applied, while there are newer ones."),
-            positions: metrics.gauges("rowmill_position", "The lag ladder, summed over the lanes: newest, received, applied, durable.", &["step"]),
+            positions: metrics.gauges(
+                "rowmill_position",
+                "The lag ladder, summed over the lanes: newest, received, applied, durable.",
+                &["step"],
+            ),
         }
     }
 
@@ -55,9 +60,7 @@ impl PipelineMetrics {
 
     /// Counts events before the sink.
     pub fn count(&self, tally: &Tally) {
-        for (outcome, count) in
-            [("applied", tally.applied), ("stale", tally.stale), ("dead", tally.dead), ("ignored", tally.ignored)]
-        {
+        for (outcome, count) in [("applied", tally.applied), ("stale", tally.stale), ("dead", tally.dead), ("ignored", tally.ignored)] {
             self.events.with_label_values(&[outcome]).inc_by(count);
         }
         self.documents.with_label_values(&["index", "unchanged"]).inc_by(tally.unchanged);

@@ -42,7 +42,15 @@ impl Work {
     /// A batch of nothing so far.
     pub fn new(number: u64) -> Self {
         let effects = Effects::default();
-        Self { number, effects, writes: Arc::default(), causes: Vec::new(), changes: Vec::new(), sources: Vec::new(), tally: Tally::default() }
+        Self {
+            number,
+            effects,
+            writes: Arc::default(),
+            causes: Vec::new(),
+            changes: Vec::new(),
+            sources: Vec::new(),
+            tally: Tally::default(),
+        }
     }
 }
 

@@ -194,11 +194,8 @@ impl Bench {
     }
 
     fn store(&self) -> Store {
-        let settings = StateSettings {
-            dir: self.dir.path().join("state"),
-            tombstone_retention: Duration::from_secs(3600),
-            cache_bytes: 1 << 20,
-        };
+        let settings =
+            StateSettings { dir: self.dir.path().join("state"), tombstone_retention: Duration::from_secs(3600), cache_bytes: 1 << 20 };
         Store::open(&settings, &Clock::system()).unwrap()
     }
 

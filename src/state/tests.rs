@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::settings::StateSettings;
-use super::{DeadLetter, DocumentRecord, Effects, LaneRecord, MovedRow, PipelineState, RowChange, RowRecord, Rows, StateError, Store, Text};
+use super::{
+    DeadLetter, DocumentRecord, Effects, LaneRecord, MovedRow, PipelineState, RowChange, RowRecord, Rows, StateError, Store, Text,
+};
 use crate::clock::Clock;
 use crate::event::{DocumentVersion, JsonText, Lane, Version};
 use crate::limits::DEAD_LETTERS_MAX;
@@ -21,7 +23,8 @@ fn open(dir: &Path) -> Store {
 }
 
 fn record(first: u64) -> Arc<RowRecord> {
-    let document = DocumentRecord { version: DocumentVersion(first << 8), body_hash: Some(first), is_live: true, ..DocumentRecord::default() };
+    let document =
+        DocumentRecord { version: DocumentVersion(first << 8), body_hash: Some(first), is_live: true, ..DocumentRecord::default() };
     Arc::new(RowRecord { version: Version::new(first, 0), documents: vec![document], ..RowRecord::default() })
 }
 

@@ -123,14 +123,7 @@ impl Rows {
 
 impl PipelineState {
     pub(super) fn new(store: Store, number: u32) -> Self {
-        Self {
-            store,
-            number,
-            staged_rows: HashMap::new(),
-            staged_moved: HashMap::new(),
-            floors: HashMap::new(),
-            dead_letters: None,
-        }
+        Self { store, number, staged_rows: HashMap::new(), staged_moved: HashMap::new(), floors: HashMap::new(), dead_letters: None }
     }
 
     /// The database this is a part of.

@@ -153,7 +153,10 @@ async fn a_document_keeps_its_identity_when_it_is_named_in_another_way() {
     }
     for (what, rows) in [
         ("another routing", vec![json!({"id": 1, "to": "a"}), json!({"id": 1, "to": "b"})]),
-        ("raised, then another routing", vec![json!({"id": 1, "to": "a"}), json!({"id": 1, "to": "a", "n": 2}), json!({"id": 1, "to": "b"})]),
+        (
+            "raised, then another routing",
+            vec![json!({"id": 1, "to": "a"}), json!({"id": 1, "to": "a", "n": 2}), json!({"id": 1, "to": "b"})],
+        ),
         ("raised, then its id is named", vec![json!({"id": 1}), json!({"id": 1, "n": 2}), json!({"id": 1, "as": "1"})]),
         ("raised, then its index is named", vec![json!({"id": 1}), json!({"id": 1, "n": 2}), json!({"id": 1, "in": "items"})]),
         ("deleted by name and written by default", vec![json!({"id": 1}), json!({"id": 1, "delete": "1", "n": 2})]),

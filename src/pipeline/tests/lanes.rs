@@ -64,7 +64,10 @@ async fn a_lone_tombstone_read_again_deletes_nothing_newer() {
     bench.put(0, json!({"id": 1}), None, &[]);
     bench.change(0, "c", 200, 1, row(1, "second life"));
     // A rebalance: the lane starts again at its stored position while what was read is still at work.
-    for (what, read) in [("in flight", vec![bench.messages.clone(), bench.messages.clone()]), ("one arrival", vec![[bench.messages.clone(), bench.messages.clone()].concat()])] {
+    for (what, read) in [
+        ("in flight", vec![bench.messages.clone(), bench.messages.clone()]),
+        ("one arrival", vec![[bench.messages.clone(), bench.messages.clone()].concat()]),
+    ] {
         assert_eq!(run(&bench, Scripted::new(read)).await, Ok(Ended::CaughtUp));
         assert_eq!(bench.sink.bodies().get("items/1"), Some(&row(1, "second life").to_string()), "{what}");
         bench.dir = tempfile::tempdir().unwrap();
