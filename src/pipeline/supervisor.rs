@@ -372,3 +372,30 @@ fn unit(decode: &DecodeSettings) -> String {
 fn backoff(attempt: u32) -> Duration {
     limits::RETRY_DELAY_FIRST.saturating_mul(2_u32.saturating_pow(attempt)).min(limits::RETRY_DELAY_MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::watch;
+
+    use super::{Control, Duration, Kind, caught, stand_by};
+
+    #[tokio::test]
+    #[expect(clippy::panic, reason = "a panic is what is tested")]
+    async fn a_panic_stops_its_pipeline_and_is_told() {
+        let ran = caught(async { panic!("a mistake of ours") }).await;
+        assert_eq!(ran.unwrap_err().kind, Kind::Bug);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_restart_that_was_asked_for_while_the_run_ended_is_not_lost() {
+        let (control, mut told) = watch::channel(Control::default());
+        let restarts = told.borrow_and_update().restarts;
+        control.send_modify(|control| control.restarts += 1);
+        for delay in [None, Some(Duration::from_secs(3600))] {
+            let stood_by = tokio::time::timeout(Duration::from_secs(1), stand_by(&mut told, restarts, delay)).await;
+            assert_eq!(stood_by, Ok(true));
+        }
+        control.send_modify(|control| control.is_draining = true);
+        assert!(!stand_by(&mut told, 1, None).await, "the end of the process comes first");
+    }
+}

