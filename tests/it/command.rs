@@ -203,3 +203,13 @@ fn modules_that_do_not_fit_are_refused_with_what_they_lack() {
         assert!(said.lines().any(|line| line.starts_with("rowmill:") && line.contains(part)), "{module}: {said}");
     }
 }
+
+#[test]
+fn bench_measures_every_event() {
+    let figures = succeed(rowmill().args(["bench", "--events", "3000", "--keys", "100", "--module", &module("order_status")]));
+    let figures: Value = serde_json::from_str(&figures).unwrap();
+    let throughput = &figures["throughput"];
+    // Nothing is rejected and every change is one document: order_status drops none of these.
+    assert_eq!(throughput["documents"].as_u64(), Some(3000), "{figures}");
+    assert!(throughput["cpu_seconds"].as_f64().unwrap() > 0.0 && throughput["peak_memory_mib"].as_u64().unwrap() > 10, "{figures}");
+}

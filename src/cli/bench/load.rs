@@ -67,14 +67,14 @@ pub async fn produce_all(brokers: &str, topic: &str, events: &Path) -> Result<()
     kcat.finish().await
 }
 
-/// Makes the topic, so that the consumer finds it.
+/// Makes the topic with one event, so that the consumer finds it.
 pub async fn create_topic(brokers: &str, topic: &str) -> Result<(), String> {
     let mut kcat = Kcat::start(brokers, topic, "0")?;
-    kcat.send("{\"id\":\"first\"}", &event_of("first", 24_000_000)).await?;
+    kcat.send("{\"id\":0}", &event(0, 1, "c", 24_000_000, 1_000)).await?;
     kcat.finish().await
 }
 
-/// Sends events at a steady rate and notes when; waits for the last to be answered.
+/// Sends events of keys from 1 on at a steady rate and notes when; waits for the last to be answered.
 pub async fn produce_steadily(
     brokers: &str,
     topic: &str,
@@ -82,33 +82,32 @@ pub async fn produce_steadily(
     time: Duration,
     sink: &NullBulk,
 ) -> Result<Vec<(String, Instant)>, String> {
-    wait_for_documents(sink, 1, FIRST_ANSWER).await;
+    if !has_documents(sink, 1, FIRST_ANSWER).await {
+        return Err(format!("the first event was not answered within {FIRST_ANSWER:?}: is the broker {brokers} well?"));
+    }
     let mut kcat = Kcat::start(brokers, topic, "0")?;
     let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / rate as f64));
     let mut sent = Vec::new();
     let total = rate * time.as_secs();
-    for number in 0..total {
+    for key in 1..=total {
         ticks.tick().await;
-        let id = format!("s{number}");
-        let value = event_of(&id, 25_000_000 + 136 * number);
-        sent.push((id.clone(), Instant::now()));
-        kcat.send(&json!({"id": id}).to_string(), &value).await?;
+        let value = event(key, 1, "c", 25_000_000 + 136 * key, 1_000);
+        sent.push((key.to_string(), Instant::now()));
+        kcat.send(&json!({"id": key}).to_string(), &value).await?;
         kcat.flush().await?;
     }
     kcat.finish().await?;
-    wait_for_documents(sink, total + 1, LAST_ANSWERS).await;
+    has_documents(sink, total + 1, LAST_ANSWERS).await;
     Ok(sent)
 }
 
-async fn wait_for_documents(sink: &NullBulk, documents: u64, longest: Duration) {
+/// Whether that many documents have come before `longest` is over.
+async fn has_documents(sink: &NullBulk, documents: u64, longest: Duration) -> bool {
     let until = Instant::now() + longest;
     while sink.documents() < documents && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-}
-
-fn event_of(id: &str, lsn: u64) -> String {
-    event(0, 1, "c", lsn, 1_000).replacen("\"id\":0", &format!("\"id\":\"{id}\""), 1)
+    sink.documents() >= documents
 }
 
 fn event(key: u64, revision: u64, operation: &str, lsn: u64, cents: u64) -> String {

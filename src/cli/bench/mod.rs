@@ -107,12 +107,14 @@ async fn latency(options: &BenchOptions, dir: &Path, brokers: &str) -> Result<Va
     let sent = load::produce_steadily(brokers, &topic, options.rate, Duration::from_secs(options.seconds), &sink).await?;
     child.stop().await?;
     let mut waits: Vec<f64> = sink.waits(&sent);
+    if waits.len() < sent.len() {
+        return Err(format!("only {} of {} events were answered", waits.len(), sent.len()));
+    }
     waits.sort_by(f64::total_cmp);
     let at = |share: f64| waits.get(((waits.len() as f64 - 1.0) * share) as usize).copied();
     Ok(json!({
         "events_per_second": options.rate,
         "events": sent.len(),
-        "answered": waits.len(),
         "p50_ms": at(0.50),
         "p90_ms": at(0.90),
         "p99_ms": at(0.99),
