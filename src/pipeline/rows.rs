@@ -142,11 +142,15 @@ impl<'a> RowKeeper<'a> {
         old: &JsonText,
     ) -> Result<Option<Change>, StateError> {
         let columns = rows.record(new_key).map(|record| record.provisional.clone()).unwrap_or_default();
+        if columns.is_empty() {
+            return Ok(None);
+        }
         let row = self.state.row_text(rows, new_key)?;
         let (Some(row), Some(record)) = (row, rows.record_mut(new_key)) else { return Ok(None) };
         record.provisional.clear();
         let version = record.version;
-        let Some(after) = toast::replace(&row, &columns, old).filter(|after| *after != row) else { return Ok(None) };
+        // Also where it is what it was: an earlier life may have written something else.
+        let Some(after) = toast::replace(&row, &columns, old) else { return Ok(None) };
         rows.set_text(new_key, Text::Put(after.clone()));
         Ok(Some(Change {
             operation: Operation::Refresh,
