@@ -3,7 +3,8 @@ FROM rust:1.95.0-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends cmake libclang-dev libssl-dev pkg-config && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN cargo build --release --locked && make -C transforms modules MODULES=/modules
+# The modules first: the demo's are put into the binary.
+RUN make -C transforms modules && cp -r transforms/target/modules /modules && cargo build --release --locked
 
 FROM debian:12.12-slim
 RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates curl libssl3 libstdc++6 zlib1g && rm -rf /var/lib/apt/lists/* \

@@ -140,7 +140,7 @@ pub const SETTLE_INTERVAL: Duration = Duration::from_millis(500);
 /// Dead letters kept for one pipeline; the oldest go first.
 pub const DEAD_LETTERS_MAX: u64 = 10_000;
 
-/// Bytes of key and of value kept in a dead letter.
+/// Bytes of the value kept in a dead letter.
 pub const DEAD_LETTER_BYTES_MAX: usize = 64 << 10;
 
 /// Keys deleted in one step of a truncate.

@@ -14,6 +14,7 @@ pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
         .route("/", get(file(HTML, include_str!("dashboard/index.html"))))
         .route("/dashboard/dashboard.js", get(file(JAVASCRIPT, include_str!("dashboard/dashboard.js"))))
         .route("/dashboard/ask.js", get(file(JAVASCRIPT, include_str!("dashboard/ask.js"))))
+        .route("/dashboard/exact.js", get(file(JAVASCRIPT, include_str!("dashboard/exact.js"))))
         .route("/dashboard/dom.js", get(file(JAVASCRIPT, include_str!("dashboard/dom.js"))))
         .route("/dashboard/words.js", get(file(JAVASCRIPT, include_str!("dashboard/words.js"))))
         .route("/dashboard/search.js", get(file(JAVASCRIPT, include_str!("dashboard/search.js"))))

@@ -163,6 +163,41 @@ as = "users"
 }
 
 #[test]
+fn pipelines_keep_out_of_each_others_way() {
+    check(
+        r#"[pipelines.a.source.file]
+path = "in"
+[pipelines.a.sink.file]
+path = "out"
+[pipelines.b.source.file]
+path = "in"
+[pipelines.b.sink.file]
+path = "out"
+[pipelines.c.source.kafka]
+brokers = "k:9092"
+topics = ["t"]
+group = "g"
+[pipelines.c.sink.embedded]
+index = "products"
+[pipelines.d.source.kafka]
+brokers = "k:9092"
+topics = ["t"]
+group = "g"
+[pipelines.d.sink.embedded]
+index = "products"
+[pipelines.e.source.file]
+path = "in"
+[pipelines.e.sink.file]
+path = "-""#,
+        expect![[r#"
+            line 5: pipelines.b uses file /etc/rowmill/out, which a uses too: give each pipeline its own
+            line 15: pipelines.d uses consumer group g at k:9092, which c uses too: give each pipeline its own
+            line 15: pipelines.d uses embedded index products, which c uses too: give each pipeline its own
+        "#]],
+    );
+}
+
+#[test]
 fn names_are_fit_for_folders_and_labels() {
     check(
         "[pipelines.\"a b\".source.file]\npath = 'x'\n[pipelines.\"a b\".sink.file]\npath = '-'\n[pipelines.\"\".sink.redis]",

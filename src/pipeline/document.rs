@@ -12,6 +12,9 @@ use crate::pipeline::process::{Content, Sourced};
 use crate::state::{DocumentRecord, RowRecord};
 use crate::transform::{Output, Target};
 
+/// How far a document with settled values stands above one with provisional ones: more than a row moves in one transaction.
+const FILLED_RAISE: u64 = 16;
+
 /// What one change comes to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Documents {
@@ -164,14 +167,12 @@ impl Planner<'_> {
         });
     }
 
-    /// Values from elsewhere raise it by one: see [`Content`].
+    /// Values from elsewhere raise it: see [`Content`].
     fn version(&self, last: Option<DocumentVersion>) -> DocumentVersion {
         let version = DocumentVersion::after(self.change.version, last);
         match self.content {
             Content::Own | Content::Provisional => version,
-            Content::Filled => {
-                version.max(DocumentVersion::after(self.change.version, Some(DocumentVersion::after(self.change.version, None))))
-            }
+            Content::Filled => version.max(DocumentVersion(DocumentVersion::after(self.change.version, None).0 + FILLED_RAISE)),
         }
     }
 

@@ -18,7 +18,7 @@ pub struct PipelineMetrics {
     end_to_end: Histogram,
     /// Dead letters kept.
     pub dead_letters: IntGauge,
-    /// Events at the source that are not durable yet.
+    /// Events at the source that are not applied yet.
     pub lag_events: IntGauge,
     /// Age of the last event applied while there are newer ones.
     pub lag_seconds: prometheus::Gauge,
@@ -38,7 +38,7 @@ impl PipelineMetrics {
             end_to_end: metrics
                 .end_to_end_seconds("rowmill_end_to_end_seconds", "Seconds from the commit at the source to the sink's answer."),
             dead_letters: metrics.gauge("rowmill_dead_letters", "Dead letters kept."),
-            lag_events: metrics.gauge("rowmill_lag_events", "Events (file: bytes) at the source that are not yet durable."),
+            lag_events: metrics.gauge("rowmill_lag_events", "Events (file: bytes) at the source that are not yet applied."),
             lag_seconds: metrics.gauge_f64("rowmill_lag_seconds", "Age of the last event applied, while there are newer ones."),
             positions: metrics.gauges(
                 "rowmill_position",

@@ -25,6 +25,8 @@ mod toast;
 mod truncate;
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;
 
 pub use supervisor::{Ending, Pipelines};

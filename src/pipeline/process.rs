@@ -309,10 +309,10 @@ fn admit(
         record.version = change.version;
         record.deleted_ms = change.is_delete().then_some(now_ms);
         if change.is_delete() {
-            record.provisional.clear();
+            record.provisional = None;
         }
         source.content = match lacked_values && keep == Keep::Rows {
-            true if !record.provisional.is_empty() => Content::Provisional,
+            true if record.provisional.is_some() => Content::Provisional,
             true => Content::Filled,
             false => Content::Own,
         };
@@ -320,7 +320,9 @@ fn admit(
     source.row = Some(key);
     let also = refreshed.map(|change| {
         let row = change.key.as_ref().map(|key| state.key(&change.table, &key.id));
-        (change, Sourced { row, is_known: true, is_event: false, content: Content::Filled, ..source.clone() })
+        let still = row.as_ref().and_then(|row| rows.record(row)).is_some_and(|record| record.provisional.is_some());
+        let content = if still { Content::Provisional } else { Content::Filled };
+        (change, Sourced { row, is_known: true, is_event: false, content, ..source.clone() })
     });
     work.admit(change, source);
     if let Some((change, source)) = also {

@@ -234,10 +234,10 @@ impl Progress {
 }
 
 impl Inner {
-    /// What is not durable yet, over all lanes; none while the source has not said where it ends.
+    /// What is not applied yet, over all lanes; none while the source has not said where it ends.
     fn lag(&self) -> Option<u64> {
         let known = self.lanes.values().any(|lane| lane.newest.is_some());
-        known.then(|| self.lanes.values().map(|lane| between(lane.durable, lane.newest)).sum())
+        known.then(|| self.lanes.values().map(|lane| between(lane.applied, lane.newest)).sum())
     }
 
     /// What was read and is not applied yet. What is not read is no measure: another instance may have that lane.
@@ -267,7 +267,7 @@ pub struct Snapshot {
     pub reason: Option<String>,
     /// The ladder.
     pub lanes: Vec<LaneStatus>,
-    /// Events not durable yet.
+    /// Events not applied yet.
     pub lag_events: Option<u64>,
     /// Age of the last event applied while there are newer ones.
     pub lag_seconds: Option<f64>,

@@ -11,14 +11,15 @@
 //!   provisional, and leaves a note under the old key ([`MovedRow::Awaited`]); when the delete is read, the old row is
 //!   final, the columns are taken again, and the row is refreshed.
 //!
-//! A known gap: a row that moves twice while the first move is half read keeps the provisional value.
+//! A row may move on before its first move is read to the end: what is provisional of it goes along, and the note that
+//! waits for the first old row is pointed at whoever has those values now.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::event::{Change, JsonText, Key, Moved, Operation};
+use crate::event::{Change, JsonText, Key, Moved, Operation, Version};
 use crate::pipeline::toast;
-use crate::state::{MovedRow, PipelineState, RowKey, Rows, StateError, Text};
+use crate::state::{Half, MovedRow, PipelineState, Provisional, RowKey, Rows, StateError, Text};
 
 /// The row besides its own that a change may touch.
 pub fn also_touched(state: &PipelineState, change: &Change) -> Option<RowKey> {
@@ -51,18 +52,17 @@ impl<'a> RowKeeper<'a> {
             change.before = Some(old.clone());
         }
         let refreshed = match change.moved.clone() {
-            Some(Moved::To(to)) => self.leave(rows, key, change, &to, old.as_ref())?,
+            Some(Moved::To(to)) => self.leave(rows, key, change, &to, old)?,
             Some(Moved::From(from)) => {
                 self.arrive(rows, key, change, &from)?;
                 None
             }
             None => {
-                self.fill(rows, key, change, old.as_deref());
+                fill(rows, key, change, old.as_deref());
                 None
             }
         };
-        let text = change.after.clone().map_or(Text::Removed, Text::Put);
-        rows.set_text(key, text);
+        rows.set_text(key, change.after.clone().map_or(Text::Removed, Text::Put));
         Ok(refreshed)
     }
 
@@ -71,99 +71,126 @@ impl<'a> RowKeeper<'a> {
         self.moved.into_iter().collect()
     }
 
-    /// An ordinary change: missing values come from the row as it was.
-    fn fill(&self, rows: &mut Rows, key: &RowKey, change: &mut Change, old: Option<&str>) {
-        let provisional = rows.record(key).map(|record| record.provisional.clone()).unwrap_or_default();
-        let Some(after) = &change.after else { return };
-        if !provisional.is_empty() {
-            // What the row has set itself since is not provisional any more.
-            let set = toast::set_by(after, &provisional);
-            if let Some(record) = rows.record_mut(key) {
-                record.provisional.retain(|column| !set.contains(column));
-            }
-        }
-        if let Some(filled) = toast::may_lack_values(after).then(|| toast::fill(after, old)).flatten() {
-            change.after = Some(filled.row);
-        }
-    }
-
-    /// The delete half of a move.
-    fn leave(&mut self, rows: &mut Rows, key: &RowKey, change: &Change, to: &Key, old: Option<&JsonText>) -> Result<Option<Change>, StateError> {
+    /// The delete half of a move: the old row is final.
+    fn leave(
+        &mut self,
+        rows: &mut Rows,
+        key: &RowKey,
+        change: &Change,
+        to: &Key,
+        old: Option<JsonText>,
+    ) -> Result<Option<Change>, StateError> {
         let Some(old) = old else { return Ok(None) };
-        let new_key = self.state.key(&change.table, &to.id);
-        if let Some(MovedRow::Awaited { version, .. }) = self.note(key)?
-            && version == change.version
-        {
-            self.moved.insert(key.clone(), None);
-            return self.settle_provisional(rows, &new_key, change, to, old);
+        let provisional = rows.record(key).and_then(|record| record.provisional.clone());
+        let awaited = key.moving(change.version, Half::Awaited);
+        if let Some(MovedRow::Awaited { id, key: json, left, .. }) = self.note(&awaited)? {
+            self.moved.insert(awaited, None);
+            let waiting = Key { id: id.into(), json: JsonText::from(json) };
+            return match left {
+                None => self.settle(rows, change, waiting, &old, provisional),
+                Some(version) => self.settle_left(change, &waiting, version, &old, provisional),
+            };
         }
+        let new_key = self.state.key(&change.table, &to.id);
         let has_arrived = rows.record(&new_key).is_some_and(|record| record.version >= change.version);
         if !has_arrived {
-            let left = MovedRow::Left { version: change.version, row: old.to_string(), at_ms: self.now_ms };
-            self.moved.insert(new_key, Some(left));
+            if let Some(provisional) = &provisional {
+                self.await_for(change, provisional, to, Some(change.version));
+            }
+            let left = MovedRow::Left { row: old.to_string(), provisional, at_ms: self.now_ms };
+            self.moved.insert(new_key.moving(change.version, Half::Left), Some(left));
         }
         Ok(None)
     }
 
     /// The create half of a move.
     fn arrive(&mut self, rows: &mut Rows, key: &RowKey, change: &mut Change, from: &Key) -> Result<(), StateError> {
-        let left = match self.note(key)? {
-            Some(MovedRow::Left { version, row, .. }) if version == change.version => Some(row),
-            _ => None,
+        let own = change.key.clone();
+        let left = key.moving(change.version, Half::Left);
+        let noted = self.note(&left)?;
+        let lacking = change.after.clone().filter(|after| toast::may_lack_values(after));
+        let provisional = match (noted, lacking) {
+            (Some(MovedRow::Left { row, provisional, .. }), after) => {
+                self.moved.insert(left, None);
+                let filled = after.and_then(|after| toast::fill(&after, Some(&row)));
+                let taken = filled.as_ref().map(|filled| filled.columns.clone()).unwrap_or_default();
+                if let Some(filled) = filled {
+                    change.after = Some(filled.row);
+                }
+                narrowed(provisional, &taken)
+            }
+            (_, Some(after)) => {
+                let old_key = self.state.key(&change.table, &from.id);
+                let is_before = |record: &Arc<crate::state::RowRecord>| record.deleted_ms.is_none() && record.version < change.version;
+                let old = if rows.record(&old_key).is_some_and(is_before) { self.state.row_text(rows, &old_key)? } else { None };
+                let Some(filled) = toast::fill(&after, old.as_deref()) else { return Ok(()) };
+                change.after = Some(filled.row);
+                let columns = filled.columns.into_iter().chain(filled.lacking).collect();
+                Some(Provisional { from: from.id.to_string(), version: change.version, columns })
+            }
+            (_, None) => None,
         };
-        if left.is_some() {
-            self.moved.insert(key.clone(), None);
+        if let (Some(provisional), Some(own)) = (&provisional, own) {
+            self.await_for(change, provisional, &own, None);
         }
-        let Some(after) = change.after.clone().filter(|after| toast::may_lack_values(after)) else { return Ok(()) };
-        if let Some(row) = left {
-            change.after = toast::fill(&after, Some(&row)).map(|filled| filled.row).or(Some(after));
-            return Ok(());
-        }
-        let old_key = self.state.key(&change.table, &from.id);
-        let is_before = rows.record(&old_key).is_some_and(|record| record.deleted_ms.is_none() && record.version < change.version);
-        let old = if is_before { self.state.row_text(rows, &old_key)? } else { None };
-        let Some(filled) = toast::fill(&after, old.as_deref()) else { return Ok(()) };
-        change.after = Some(filled.row);
         if let Some(record) = rows.record_mut(key) {
-            record.provisional = filled.columns.into_iter().chain(filled.lacking).collect();
+            record.provisional = provisional;
         }
-        let awaited = MovedRow::Awaited { version: change.version, by: key.id().to_owned(), at_ms: self.now_ms };
-        self.moved.insert(old_key, Some(awaited));
         Ok(())
     }
 
-    /// The old row is final: what the new one had taken from it is taken again.
-    fn settle_provisional(
+    /// The row that waits takes its provisional values again; gives its refresh.
+    fn settle(
         &mut self,
         rows: &mut Rows,
-        new_key: &RowKey,
         change: &Change,
-        to: &Key,
+        waiting: Key,
         old: &JsonText,
+        still: Option<Provisional>,
     ) -> Result<Option<Change>, StateError> {
-        let columns = rows.record(new_key).map(|record| record.provisional.clone()).unwrap_or_default();
-        if columns.is_empty() {
-            return Ok(None);
+        let key = self.state.key(&change.table, &waiting.id);
+        // Whoever waits may have got its place by moving on: then it is none of the rows that this change names.
+        self.state.load(rows, std::iter::once(key.clone()))?;
+        let provisional = rows.record(&key).and_then(|record| record.provisional.clone()).filter(|p| p.version == change.version);
+        let (Some(provisional), Some(row)) = (provisional, self.state.row_text(rows, &key)?) else { return Ok(None) };
+        let still = narrowed(still, &provisional.columns);
+        if let Some(still) = &still {
+            self.await_for(change, still, &waiting, None);
         }
-        let row = self.state.row_text(rows, new_key)?;
-        let (Some(row), Some(record)) = (row, rows.record_mut(new_key)) else { return Ok(None) };
-        record.provisional.clear();
+        let Some(record) = rows.record_mut(&key) else { return Ok(None) };
+        record.provisional = still;
         let version = record.version;
         // Also where it is what it was: an earlier life may have written something else.
-        let Some(after) = toast::replace(&row, &columns, old) else { return Ok(None) };
-        rows.set_text(new_key, Text::Put(after.clone()));
-        Ok(Some(Change {
-            operation: Operation::Refresh,
-            key: Some(to.clone()),
-            before: None,
-            after: Some(after),
-            version,
-            moved: None,
-            source: Arc::clone(&change.source),
-            table: Arc::clone(&change.table),
-            ts_ms: change.ts_ms,
-            origin: change.origin.clone(),
-        }))
+        let Some(after) = toast::replace(&row, &provisional.columns, old) else { return Ok(None) };
+        rows.set_text(&key, Text::Put(after.clone()));
+        Ok(Some(refresh(change, waiting, after, version)))
+    }
+
+    /// The same where the row that waits has left its own key and not arrived at the next one: its note is mended.
+    fn settle_left(
+        &mut self,
+        change: &Change,
+        waiting: &Key,
+        version: Version,
+        old: &JsonText,
+        still: Option<Provisional>,
+    ) -> Result<Option<Change>, StateError> {
+        let left = self.state.key(&change.table, &waiting.id).moving(version, Half::Left);
+        let Some(MovedRow::Left { row, provisional: Some(provisional), at_ms }) = self.note(&left)? else { return Ok(None) };
+        let still = narrowed(still, &provisional.columns);
+        if let Some(still) = &still {
+            self.await_for(change, still, waiting, Some(version));
+        }
+        let row = toast::replace(&row, &provisional.columns, old).map_or(row, |row| row.to_string());
+        self.moved.insert(left, Some(MovedRow::Left { row, provisional: still, at_ms }));
+        Ok(None)
+    }
+
+    /// Notes who waits for the last values of the row that `provisional` was taken from.
+    fn await_for(&mut self, change: &Change, provisional: &Provisional, waiting: &Key, left: Option<Version>) {
+        let note = MovedRow::Awaited { id: waiting.id.to_string(), key: waiting.json.to_string(), left, at_ms: self.now_ms };
+        let from = self.state.key(&change.table, &provisional.from);
+        self.moved.insert(from.moving(provisional.version, Half::Awaited), Some(note));
     }
 
     fn note(&self, key: &RowKey) -> Result<Option<MovedRow>, StateError> {
@@ -171,5 +198,42 @@ impl<'a> RowKeeper<'a> {
             Some(note) => Ok(note.clone()),
             None => self.state.moved(key),
         }
+    }
+}
+
+/// An ordinary change: missing values come from the row as it was.
+fn fill(rows: &mut Rows, key: &RowKey, change: &mut Change, old: Option<&str>) {
+    let Some(after) = &change.after else { return };
+    let provisional = rows.record(key).and_then(|record| record.provisional.clone());
+    if let (Some(provisional), Some(record)) = (provisional, rows.record_mut(key)) {
+        // What the row has set itself since is not provisional any more.
+        let set = toast::set_by(after, &provisional.columns);
+        let columns: Vec<String> = provisional.columns.iter().filter(|column| !set.contains(column)).cloned().collect();
+        record.provisional = (!columns.is_empty()).then_some(Provisional { columns, ..provisional });
+    }
+    if let Some(filled) = toast::may_lack_values(after).then(|| toast::fill(after, old)).flatten() {
+        change.after = Some(filled.row);
+    }
+}
+
+/// What stays provisional of values of which only `columns` were taken on.
+fn narrowed(provisional: Option<Provisional>, columns: &[String]) -> Option<Provisional> {
+    let mut provisional = provisional?;
+    provisional.columns.retain(|column| columns.contains(column));
+    (!provisional.columns.is_empty()).then_some(provisional)
+}
+
+fn refresh(change: &Change, key: Key, after: JsonText, version: Version) -> Change {
+    Change {
+        operation: Operation::Refresh,
+        source: Arc::clone(&change.source),
+        table: Arc::clone(&change.table),
+        key: Some(key),
+        before: None,
+        after: Some(after),
+        version,
+        ts_ms: change.ts_ms,
+        origin: change.origin.clone(),
+        moved: None,
     }
 }

@@ -22,7 +22,8 @@ pub trait Pipelines: Send + Sync {
         self.list().into_iter().find(|pipeline| pipeline.name == name)
     }
 
-    /// Does as it is told and answers once it is done: a pause when no batch is at work any more.
+    /// Tells a pipeline what to do. A pause is answered when no batch is at work any more, or the pipeline waits anyway; the
+    /// others at once.
     async fn command(&self, name: &str, command: Command) -> Result<(), CommandError>;
 
     /// The newest `limit` dead letters of a pipeline, newest first; none for a pipeline that is not there.
@@ -43,7 +44,8 @@ pub enum Command {
     Pause,
     /// Go on after a pause. Resuming what is not paused is no error.
     Resume,
-    /// Stop and start again from the stored positions, with module and connections made anew.
+    /// Stop when the batches at work are done and start again from the stored positions, with module and source made anew.
+    /// The sink stays: the search API holds on to it.
     Restart,
 }
 
@@ -78,7 +80,7 @@ pub struct PipelineStatus {
     pub remedy: Option<String>,
     /// The lag ladder, lane by lane, sorted by name.
     pub lanes: Vec<LaneStatus>,
-    /// Events at the source that are not yet durable, over all lanes; none while the source has not said where it ends.
+    /// Events at the source that are not yet applied (file: bytes), over all lanes; none while the source has not said where it ends.
     pub lag_events: Option<u64>,
     /// Age of the last event applied, while there are newer ones; 0 when there are none; none when not known.
     pub lag_seconds: Option<f64>,
@@ -100,8 +102,8 @@ pub struct PipelineStatus {
 pub enum RunState {
     /// Events are applied as they come, also when none come.
     Running,
-    /// Something is down, busy or not yet reached; it is tried again for as long as it takes. Also the state of a
-    /// pipeline that has events and applied none of them for a while, whatever the reason.
+    /// Something is down, busy or not yet reached; it is tried again for as long as it takes. One retry is no news: a
+    /// pipeline waits once its trouble has lasted for some seconds.
     Waiting,
     /// A person paused it.
     Paused,

@@ -26,7 +26,7 @@ use crate::sink::search::Search;
 use crate::sink::{Sink, SinkContext};
 use crate::source::SourceContext;
 use crate::source::decode::Decoder;
-use crate::source::decode::settings::VersionFrom;
+use crate::source::decode::settings::{DecodeSettings, Format, VersionFrom};
 use crate::state::{PipelineState, Store};
 use crate::transform::{Component, Engine, Transform, TransformMetrics, Transformer};
 
@@ -302,7 +302,7 @@ async fn run_once(pipeline: &Pipeline, control: watch::Receiver<Control>, restar
 
 impl Pipeline {
     fn open_state(&self) -> Result<PipelineState, Failure> {
-        Ok(self.store.pipeline(&self.plan.name, &unit(&self.plan.decode.version))?)
+        Ok(self.store.pipeline(&self.plan.name, &unit(&self.plan.decode))?)
     }
 
     async fn open_transformer(&self) -> Result<Transformer, Failure> {
@@ -358,8 +358,9 @@ impl Pipeline {
 }
 
 /// What versions are counted in: versions of different units cannot be compared.
-fn unit(version: &VersionFrom) -> String {
-    match version {
+fn unit(decode: &DecodeSettings) -> String {
+    match &decode.version {
+        VersionFrom::Auto if decode.format == Format::Json => "offset".to_owned(),
         VersionFrom::Auto => "auto".to_owned(),
         VersionFrom::Lsn => "lsn".to_owned(),
         VersionFrom::Offset => "offset".to_owned(),
@@ -379,7 +380,6 @@ mod tests {
     use super::{Control, Duration, Kind, caught, stand_by};
 
     #[tokio::test]
-    #[expect(clippy::panic, reason = "a panic is what is tested")]
     async fn a_panic_stops_its_pipeline_and_is_told() {
         let ran = caught(async { panic!("a mistake of ours") }).await;
         assert_eq!(ran.unwrap_err().kind, Kind::Bug);

@@ -145,7 +145,12 @@ mod tests {
     fn missing_values_are_filled_from_the_old_row() {
         for (what, row, old, expected) in [
             ("text", r#"{"id":1,"d":"__debezium_unavailable_value"}"#, r#"{"id":1,"d":"long"}"#, r#"{"id":1,"d":"long"}"#),
-            ("digits stay", r#"{"n":1.10,"d":"__debezium_unavailable_value"}"#, r#"{"d":9007199254740993.0}"#, r#"{"n":1.10,"d":9007199254740993.0}"#),
+            (
+                "digits stay",
+                r#"{"n":1.10,"d":"__debezium_unavailable_value"}"#,
+                r#"{"d":9007199254740993.0}"#,
+                r#"{"n":1.10,"d":9007199254740993.0}"#,
+            ),
             ("bytes", r#"{"b":"X19kZWJleml1bV91bmF2YWlsYWJsZV92YWx1ZQ=="}"#, r#"{"b":"AAA="}"#, r#"{"b":"AAA="}"#),
             ("a list", r#"{"t":["__debezium_unavailable_value"]}"#, r#"{"t":["a",null]}"#, r#"{"t":["a",null]}"#),
             ("a name with quotes", r#"{"a\"b":"__debezium_unavailable_value"}"#, r#"{"a\"b":1}"#, r#"{"a\"b":1}"#),

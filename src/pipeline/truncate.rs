@@ -45,6 +45,7 @@ impl Processor {
             let remembered = Arc::make_mut(&mut record);
             remembered.version = truncate.version;
             remembered.deleted_ms = Some(self.clock.now_ms());
+            remembered.provisional = None;
             let index = self.indexes.of(&change);
             let source = Sourced { row: Some(row.clone()), value: None, is_known: true, is_event: false, content: Content::Own };
             let planned = document::plan(&change, Vec::new(), Some(remembered), &index, &source).map_err(Failure::bug)?;

@@ -1,8 +1,19 @@
 use std::borrow::Borrow;
 use std::sync::Arc;
 
+use crate::event::Version;
+
 /// Between the table and the key: no database allows it in a table's name.
 const SEPARATOR: u8 = 0;
+
+/// Which half of a move a note is about: see [`crate::state::MovedRow`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Half {
+    /// The old row has been read.
+    Left,
+    /// The new row has been read.
+    Awaited,
+}
 
 /// What a row is filed under: pipeline, table and key id, in the order of bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,6 +26,16 @@ impl RowKey {
         bytes.extend_from_slice(&table_prefix(pipeline, table));
         bytes.extend_from_slice(id.as_bytes());
         Self(bytes.into())
+    }
+
+    /// What a note about this row's move at `version` is filed under; a row may be on several moves at once.
+    pub fn moving(&self, version: Version, half: Half) -> RowKey {
+        let half = match half {
+            Half::Left => 0,
+            Half::Awaited => 1,
+        };
+        let (first, second) = (version.first.to_be_bytes(), version.second.to_be_bytes());
+        RowKey([&*self.0, &first, &second, &[half]].concat().into())
     }
 
     /// A key as it was read from the database.

@@ -19,7 +19,7 @@ mod tests;
 mod working;
 
 pub use dead::DeadLetter;
-pub use keys::RowKey;
-pub use record::{DocumentRecord, LaneRecord, MovedRow, RowRecord};
+pub use keys::{Half, RowKey};
+pub use record::{DocumentRecord, LaneRecord, MovedRow, Provisional, RowRecord};
 pub use store::{StateError, Store};
 pub use working::{Effects, PipelineState, RowChange, Rows, Text};

@@ -12,9 +12,20 @@ pub struct RowRecord {
     pub deleted_ms: Option<u64>,
     /// The documents it produced, and those deleted since that a tie could still bring back.
     pub documents: Vec<DocumentRecord>,
-    /// Columns whose out-of-line value was taken from the row under its former key before that row's last change was
-    /// read; they are taken again when it is.
-    pub provisional: Vec<String>,
+    /// Values that are not the last word yet, taken from the row under its former key.
+    pub provisional: Option<Provisional>,
+}
+
+/// Columns whose out-of-line values were taken from a row before that row's last change was read. They are taken again
+/// when its delete is: that is the other half of the move.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Provisional {
+    /// The id of the former key.
+    pub from: String,
+    /// The version both halves of the move have.
+    pub version: Version,
+    /// The columns.
+    pub columns: Vec<String>,
 }
 
 /// A document that a row produced.
@@ -43,24 +54,26 @@ pub struct LaneRecord {
     pub memory: Vec<u8>,
 }
 
-/// A row that was moved to another key, kept until the create under the new key is read.
+/// A note about a row on its way to another key, kept until the other half of the move is read.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MovedRow {
-    /// Under the new key: the delete of the old one was read first, this was the row.
+    /// Filed under the new key: the delete of the old one was read first, and this was the row.
     Left {
-        /// The version both halves of the move have.
-        version: Version,
         /// The row as JSON text.
         row: String,
+        /// What of it is not the last word yet.
+        provisional: Option<Provisional>,
         /// When, for the end of its keeping.
         at_ms: u64,
     },
-    /// Under the old key: the create of the new one was read first, and waits for the old row's last values.
+    /// Filed under the old key: someone waits for the old row's last values.
     Awaited {
-        /// The version both halves of the move have.
-        version: Version,
-        /// The id of the new key.
-        by: String,
+        /// The id of the row that waits.
+        id: String,
+        /// Its key as JSON text.
+        key: String,
+        /// That row has not been read yet either: what waits is the [`MovedRow::Left`] under its key and this version.
+        left: Option<Version>,
         /// When, for the end of its keeping.
         at_ms: u64,
     },

@@ -35,7 +35,7 @@ pub(super) mod family {
     pub const ROWS: &str = "rows";
     /// Lane → [`crate::state::LaneRecord`].
     pub const POSITIONS: &str = "positions";
-    /// Row key → [`crate::state::MovedRow`].
+    /// Row key, version and half of a move → [`crate::state::MovedRow`].
     pub const MOVED: &str = "moved";
     /// Table → version of its last truncate.
     pub const FLOORS: &str = "floors";
@@ -83,7 +83,7 @@ impl From<rocksdb::Error> for StateError {
             // Measured: RocksDB takes writes again by itself, within 5 s, once two write buffers have room; nothing is lost.
             _ if error.as_ref().contains("No space left on device") => StateError::Unavailable(format!(
                 "the disk of the state is full: make {} MiB of room, and the pipeline goes on by itself ({error})",
-                2 * WRITE_BUFFER_BYTES >> 20
+                (2 * WRITE_BUFFER_BYTES) >> 20
             )),
             _ => StateError::Unavailable(format!("the state cannot be read or written: {error}")),
         }

@@ -112,7 +112,7 @@ fn state_and_position_move_together() {
     let mut state = store.pipeline("p", "auto").unwrap();
     let lane = Lane::from("t/0");
     let position = LaneRecord { position: 9, memory: b"m".to_vec() };
-    let note = MovedRow::Left { version: Version::new(1, 1), row: "{}".to_owned(), at_ms: START_MS };
+    let note = MovedRow::Left { row: "{}".to_owned(), provisional: None, at_ms: START_MS };
     let effects = Effects {
         moved: vec![(state.key("public.t", "2"), Some(note.clone()))],
         floors: vec![("public.t".into(), Version::new(5, 5))],
@@ -220,7 +220,7 @@ fn tombstones_go_with_a_compaction_after_their_retention_and_not_before() {
     let mut state = store.pipeline("p", "auto").unwrap();
     // RocksDB compacts on threads of its own, where no test can stop the clock: so they were deleted in the past.
     let ages = [("old", 61, false), ("young", 59, true)];
-    let note = |at_ms| MovedRow::Awaited { version: Version::new(1, 1), by: "2".to_owned(), at_ms };
+    let note = |at_ms| MovedRow::Awaited { id: "2".to_owned(), key: "{}".to_owned(), left: None, at_ms };
     let mut effects = row(&state, "there", 1, put("a"));
     for (id, minutes, _) in ages {
         let then = clock.now_ms() - minutes * 60_000;

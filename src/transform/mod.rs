@@ -7,7 +7,7 @@
 //!
 //! Three lifetimes, one type each (the idea is Spin's): an [`Engine`] lives as long as the process, a [`Component`] as
 //! long as a module is served, an instance until its guest traps. A [`Transform`] holds a component and its present
-//! instance, and is replaced between two batches.
+//! instance, and is made anew whenever its pipeline starts.
 
 mod binary;
 mod bounds;

@@ -33,7 +33,8 @@ fn run_to_end(dir: &Path) -> Vec<Value> {
 
 /// A message as `kcat -J` prints it.
 fn line(offset: u64, key: &Value, value: Option<String>) -> String {
-    let message = json!({"topic": "shop.public.items", "partition": 0, "offset": offset, "ts": 1, "key": key.to_string(), "payload": value});
+    let message =
+        json!({"topic": "shop.public.items", "partition": 0, "offset": offset, "ts": 1, "key": key.to_string(), "payload": value});
     format!("{message}\n")
 }
 
@@ -97,7 +98,8 @@ fn bad_events_become_dead_letters_and_the_rest_goes_on() {
         events += &change(2 * place + 1, "c", 100 + place, &json!({"id": 100 + place}));
     }
     events += &line(50, &json!({"id": 50}), Some("no JSON".to_owned()));
-    events += &line(51, &json!({"id": 51}), Some(json!({"op": "c", "after": {"id": 51}, "source": {"connector": "postgresql"}}).to_string()));
+    events +=
+        &line(51, &json!({"id": 51}), Some(json!({"op": "c", "after": {"id": 51}, "source": {"connector": "postgresql"}}).to_string()));
     events += &line(52, &json!({"id": 52}), Some(envelope("c", 9, &json!({"id": 53}))));
     let long = "x".repeat(513);
     events += &change(53, "c", 300, &json!({"id": long}));
@@ -191,11 +193,7 @@ fn a_state_in_use_is_refused_with_one_sentence() {
 
 #[test]
 fn modules_that_do_not_fit_are_refused_with_what_they_lack() {
-    for (module, part) in [
-        ("(module)", "core module"),
-        ("(component)", "transform"),
-        ("nonsense", "WebAssembly"),
-    ] {
+    for (module, part) in [("(module)", "core module"), ("(component)", "transform"), ("nonsense", "WebAssembly")] {
         let dir = folder("", "[pipelines.p.transform]\nmodule = \"m.wasm\"\n");
         let bytes = wat::parse_str(module).unwrap_or_else(|_| module.as_bytes().to_vec());
         fs::write(dir.path().join("m.wasm"), bytes).unwrap();

@@ -2,11 +2,15 @@
 
 // `cfg(test)` tells clippy that these are tests all through, helpers included.
 #[cfg(test)]
+mod browser;
+#[cfg(test)]
 mod command;
 #[cfg(test)]
 mod guests;
 #[cfg(test)]
 mod house;
+#[cfg(test)]
+mod readme;
 #[cfg(test)]
 mod stack;
 #[cfg(test)]

@@ -1,5 +1,7 @@
 // Asking the server, with the token where one is needed.
 
+import { parseExactly } from "./exact.js";
+
 const TIMEOUT_MS = 15_000;
 const TOKEN = "rowmill.token";
 
@@ -17,8 +19,11 @@ export const setToken = (token) => sessionStorage.setItem(TOKEN, token);
 /** Whether a token has been given. */
 export const hasToken = () => sessionStorage.getItem(TOKEN) !== null;
 
-/** Asks for JSON; throws a `Refusal`. An aborted question throws what `signal` was aborted with. */
-export async function ask(path, { method = "GET", signal } = {}) {
+/**
+ * Asks for JSON; throws a `Refusal`. An aborted question throws what `signal` was aborted with. With `exact`, numbers keep
+ * their digits (see exact.js).
+ */
+export async function ask(path, { method = "GET", signal, exact = false } = {}) {
   const token = sessionStorage.getItem(TOKEN);
   const headers = token === null ? {} : { Authorization: `Bearer ${token}` };
   const signals = [AbortSignal.timeout(TIMEOUT_MS), ...(signal ? [signal] : [])];
@@ -29,7 +34,7 @@ export async function ask(path, { method = "GET", signal } = {}) {
     if (signal?.aborted) throw error;
     throw new Refusal(0, "the server does not answer");
   }
-  const body = await response.json().catch(() => ({}));
+  const body = await response.text().then(exact ? parseExactly : (text) => JSON.parse(text)).catch(() => ({}));
   if (!response.ok) throw new Refusal(response.status, body.error ?? `the server answered ${response.status}`);
   return body;
 }

@@ -60,11 +60,17 @@ function sayBanner(text) {
 }
 
 function lock(isRefused) {
-  if (!isRefused) return isLocked || show(signIn, false);
+  if (!isRefused) return isLocked || unlock();
   isLocked = true;
+  document.body.classList.add("locked");
   show(tokenWrong, hasToken() && token.value !== "");
   if (signIn.hidden) {
     show(signIn, true);
     token.focus();
   }
+}
+
+function unlock() {
+  show(signIn, false);
+  document.body.classList.remove("locked");
 }

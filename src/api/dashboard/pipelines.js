@@ -38,7 +38,9 @@ function sayOverall(pipelines) {
   const worst = ["stopped", "waiting", "paused"].find((state) => stuck.some((pipeline) => pipeline.state === state));
   overall.dataset.state = worst ?? "running";
   if (pipelines.length === 0) return forgetOverall();
-  say(overall, stuck.length === 0 ? "all pipelines progress" : `${stuck.map(({ name, state }) => `${name} ${state}`).join(", ")}`);
+  const named = stuck.map(({ name, state }) => `${name} ${state}`).join(", ");
+  const many = `${stuck.length} of ${pipelines.length} pipelines do not progress`;
+  say(overall, stuck.length === 0 ? "all pipelines progress" : stuck.length > 2 ? many : named);
 }
 
 function makeCard({ name }) {
@@ -64,6 +66,8 @@ function makeCard({ name }) {
     say(state, WORDS[pipeline.state] ?? pipeline.state);
     say(way, `${pipeline.source} → ${pipeline.module ? "module → " : ""}${pipeline.sink}`);
     toggle.update(pipeline.state === "paused" ? "resume" : "pause");
+    show(toggle, !["stopped", "finished"].includes(pipeline.state));
+    show(restart, pipeline.state !== "finished");
     sayTrouble(trouble, pipeline);
     ladder.update(pipeline);
     events.update(pipeline.rates.events_per_second);
@@ -117,7 +121,7 @@ function makeLadder() {
   });
   const lag = element("p", { class: "lag" });
   const node = element("div", { class: "ladder" }, element("ol", {}, ...steps), lag);
-  node.update = ({ lanes, source, lag_events: events, lag_seconds: seconds }) => {
+  node.update = ({ lanes, source, state, lag_events: events, lag_seconds: seconds }) => {
     const amount = source === "file" ? size : brief;
     const known = lanes.filter((lane) => lane.newest !== null);
     steps.forEach((step, place) => {
@@ -127,16 +131,16 @@ function makeLadder() {
       say(step.lastChild, text);
       step.dataset.level = String(known.length > 0 && place > 0 && behind === 0);
     });
-    say(lag, lagOf(events, seconds, source));
+    say(lag, state === "finished" ? "The source has ended, and everything is durable." : lagOf(events, seconds, source));
   };
   return node;
 }
 
 function lagOf(events, seconds, source) {
   if (events === null) return "The source has not yet said where it ends.";
-  if (events === 0) return "Nothing is left to do.";
+  if (events === 0) return "All that came has been applied.";
   const left = source === "file" ? size(events) : `${count(events)} ${events === 1 ? "event" : "events"}`;
-  return `${left} not yet durable${seconds > 0 ? `, the last one applied is ${duration(seconds)} old` : ""}.`;
+  return `${left} to go${seconds > 0 ? `, the last one applied is ${duration(seconds)} old` : ""}.`;
 }
 
 /** A rate now, and over the last minute. */
@@ -170,7 +174,7 @@ function totalsOf({ totals, module }) {
     [totals.documents_indexed, "indexed"], [totals.documents_deleted, "deleted"], [totals.documents_unchanged, "unchanged"],
     [totals.documents_refused, "refused"],
   ].filter(([number, word]) => number > 0 || word === "applied").map(([number, word]) => `${count(number)} ${word}`);
-  if (module) said.push(`module ${module.hash.slice(0, 8)}${module.version > 1 ? ` (${module.version}th)` : ""}`);
+  if (module) said.push(`module ${module.hash.slice(0, 8)}${module.version > 1 ? ` (no. ${module.version})` : ""}`);
   return said.join(" · ");
 }
 
@@ -200,26 +204,28 @@ function makeLane() {
 
 /** The dead letters: asked for when their number changes, so that a quiet system is asked little. */
 function makeLetters(name) {
-  const title = element("summary");
+  const total = element("b");
+  const latest = element("span");
   const items = element("ol", { class: "letters" });
-  const node = element("details", { class: "dead", hidden: true }, title, items);
+  const node = element("details", { class: "dead", hidden: true }, element("summary", {}, total, latest), items);
   let asked = 0;
   node.update = (number) => {
     show(node, number > 0);
-    say(title, number === 1 ? "1 dead letter" : `${count(number)} dead letters`);
+    say(total, number === 1 ? "1 dead letter" : `${count(number)} dead letters`);
     if (number !== asked) {
       asked = number;
-      fill(name, items, number).catch(() => (asked = -1));
+      fill(name, items, latest, number).catch(() => (asked = -1));
     }
   };
   return node;
 }
 
-async function fill(name, items, number) {
+async function fill(name, items, latest, number) {
   if (number === 0) return;
   const path = `/admin/pipelines/${encodeURIComponent(name)}/dead-letters?limit=${LETTERS}`;
   const { dead_letters: letters } = await ask(path);
   keep(items, letters, (letter) => letter.id, makeLetter);
+  say(latest, letters.length > 0 ? `, the latest: ${letters[0].reason}` : "");
 }
 
 function makeLetter() {

@@ -2,6 +2,7 @@
 
 import { ask } from "./ask.js";
 import { count, element, keep, say, show } from "./dom.js";
+import { isNumber, leaves, textOf } from "./exact.js";
 import { excerpt, pieces, wordsOf } from "./words.js";
 
 const PAGE = 10;
@@ -10,6 +11,11 @@ const LIMIT_MAX = 100;
 const CHANGE_SHOWN_MS = 8_000;
 const TITLES = ["title", "name", "subject", "headline", "label", "display_name", "full_name", "customer", "email"];
 const SUMMARY_FIELDS = 5;
+/** Documents remembered to tell what changed in them, also when they left the page in between. */
+const KNOWN_MAX = 2_000;
+/** Fields that say when a document last changed, best first; without words to look for, the newest come first. */
+const TIMES = [/^(updated|modified|changed)_?(at|on)$/i, /^last_?(updated|modified)/i, /_at$/, /date|timestamp/i];
+const ISO_DATE = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(\.\d+)?(Z|\+00:00)?$/;
 
 const at = (id) => document.getElementById(id);
 const [form, collection, query, fuzzy, live, sort] = ["search", "collection", "query", "fuzzy", "live", "sort"].map(at);
@@ -17,8 +23,10 @@ const [found, hits, more] = ["found", "hits", "more"].map(at);
 
 let limit = PAGE;
 let running = null;
-/** What is shown now, by id: documents that change against it are told apart. Null after a new question. */
+/** What was seen since the question was asked, by id: what changes is told against it. Null after a new question. */
 let known = null;
+/** Collections and the field of each that tells the newest; null where there is none, or none that can be sorted by. */
+const newestBy = new Map();
 
 /** Reads the question out of the address, and starts to listen. */
 export function startSearch() {
@@ -64,7 +72,7 @@ function offer(collections) {
 }
 
 function resetSort() {
-  sort.replaceChildren(element("option", { value: "", text: "best match" }));
+  sort.replaceChildren(element("option", { value: "", text: "best match, or newest" }));
 }
 
 function searchAnew() {
@@ -80,17 +88,19 @@ async function search() {
   running?.abort("a newer question");
   const mine = (running = new AbortController());
   const parameters = new URLSearchParams({ q: query.value, fuzzy: fuzzy.checked, limit });
-  const [order, ...field] = sort.value.split(" ");
-  if (sort.value) {
+  const newest = query.value.trim() === "" && sort.value === "" ? newestBy.get(collection.value) : null;
+  const [order, ...field] = newest ? ["desc", newest] : sort.value.split(" ");
+  if (field.length > 0) {
     parameters.set("sort_by", field.join(" "));
     parameters.set("sort_order", order);
   }
   try {
-    const answer = await ask(`/api/v1/${encodeURIComponent(collection.value)}/search?${parameters}`, { signal: mine.signal });
+    const answer = await ask(`/api/v1/${encodeURIComponent(collection.value)}/search?${parameters}`, { signal: mine.signal, exact: true });
     if (!mine.signal.aborted) present(answer);
   } catch (error) {
     if (mine.signal.aborted) return;
     if (error.status === 0) throw error;
+    if (newest) return newestBy.set(collection.value, null);
     say(found, `No answer: ${error.message}.`);
   } finally {
     if (running === mine) running = null;
@@ -100,12 +110,25 @@ async function search() {
 function present({ total, hits: page, took_ms: took }) {
   const words = wordsOf(query.value);
   const before = known;
-  known = new Map(page.map((hit) => [hit.id, hit]));
   const items = page.map((hit) => ({ hit, words, fuzzy: fuzzy.checked, was: before?.get(hit.id), isNew: before !== null && !before.has(hit.id) }));
+  known = new Map([...(before ?? []), ...page.map((hit) => [hit.id, hit])].slice(-KNOWN_MAX));
   keep(hits, items, (item) => `${collection.value}\n${item.hit.id}`, makeHit);
-  say(found, total === 0 ? nothing() : `${count(total)} ${total === 1 ? "document" : "documents"} in ${count(took)} ms`);
+  say(found, total === 0 ? nothing() : `${count(total)} ${total === 1 ? "document" : "documents"} in ${took < 1 ? "under 1" : count(took)} ms`);
   show(more, page.length < total && limit < LIMIT_MAX);
   offerSorting(page);
+  if (findNewest(page)) {
+    known = null;
+    search();
+  }
+}
+
+/** Looks once for the field that tells the newest; true when it was found just now. */
+function findNewest(page) {
+  if (page.length === 0 || newestBy.has(collection.value)) return false;
+  const dates = Object.entries(page[0].document).filter(([, value]) => typeof value === "string" && ISO_DATE.test(value));
+  const field = TIMES.flatMap((pattern) => dates.filter(([name]) => pattern.test(name)))[0]?.[0] ?? null;
+  newestBy.set(collection.value, field);
+  return field !== null && query.value.trim() === "" && sort.value === "";
 }
 
 function nothing() {
@@ -117,10 +140,11 @@ function offerSorting(page) {
   const offered = new Set([...sort.options].map((option) => option.value));
   for (const { document } of page) {
     for (const [field, value] of Object.entries(document)) {
-      if (!["string", "number"].includes(typeof value) || String(value).length > 40 || offered.has(`desc ${field}`)) continue;
+      const sortable = (typeof value === "string" && value.length <= 40) || isNumber(value);
+      if (!sortable || offered.has(`desc ${field}`)) continue;
       if (offered.size > 40) return;
-      const dated = typeof value === "string" && /^\d{4}-\d\d-\d\d/.test(value);
-      const [up, down] = dated ? ["oldest first", "newest first"] : typeof value === "number" ? ["lowest first", "highest first"] : ["A to Z", "Z to A"];
+      const dated = typeof value === "string" && ISO_DATE.test(value);
+      const [up, down] = dated ? ["oldest first", "newest first"] : isNumber(value) ? ["lowest first", "highest first"] : ["A to Z", "Z to A"];
       sort.append(element("option", { value: `desc ${field}`, text: `${field}, ${down}` }));
       sort.append(element("option", { value: `asc ${field}`, text: `${field}, ${up}` }));
       offered.add(`desc ${field}`).add(`asc ${field}`);
@@ -146,16 +170,16 @@ function makeHit() {
     if (!json.hidden) showJson();
   });
   node.update = ({ hit, words, fuzzy, was, isNew }) => {
-    const changed = was !== undefined && (was.version !== hit.version || JSON.stringify(was.document) !== JSON.stringify(hit.document));
+    const changed = was !== undefined && (textOf(was.version) !== textOf(hit.version) || JSON.stringify(was.document) !== JSON.stringify(hit.document));
     const look = `${words} ${fuzzy}`;
-    if (now === null || changed || shown !== look || now.version !== hit.version) {
+    if (now === null || changed || shown !== look) {
       [now, shown] = [hit, look];
       draw(hit, words, fuzzy, { title, place, summary });
       if (!json.hidden) showJson();
     }
     if (changed || isNew) {
       changedAt = Date.now();
-      changes.replaceChildren(...(isNew ? [element("b", { text: "new here" })] : told(was.document, hit.document)));
+      changes.replaceChildren(...(isNew ? [element("b", { text: "just in" })] : told(was.document, hit.document)));
       node.classList.remove("flash");
       void node.offsetWidth; // Lets the same animation start again.
       node.classList.add("flash");
@@ -169,7 +193,7 @@ function draw({ id, version, document }, words, fuzzy, { title, place, summary }
   const field = titleField(document);
   const text = field === null ? id : String(document[field]);
   title.replaceChildren(...marked(text, words, fuzzy));
-  say(place, version == null ? id : `${id} · v${version}`);
+  say(place, version == null ? id : `${id} · v${textOf(version)}`);
   const lines = [...matching(document, field, words, fuzzy), ...plain(document, field, id)].slice(0, SUMMARY_FIELDS);
   summary.replaceChildren(...lines.map(([name, value]) => element("span", {}, element("i", { text: name }), " ", ...marked(value, words, fuzzy))));
 }
@@ -187,25 +211,34 @@ function titleField(body) {
 function matching(body, title, words, fuzzy) {
   if (words.length === 0) return [];
   return [...leaves(body)]
-    .filter(([name, value]) => name !== title && typeof value === "string")
+    .filter(([name, value]) => name !== title && typeof value === "string" && !value.startsWith(body[title]))
     .map(([name, value]) => [name, excerpt(value, words, fuzzy, 90)])
     .filter(([, text]) => text !== null)
-    .slice(0, 2);
+    .slice(0, 1);
 }
 
 /** Short values, as they stand. */
 function plain(body, title, id) {
-  return Object.entries(body)
-    .filter(([name, value]) => name !== title && value !== null && typeof value !== "object" && String(value) !== id)
-    .filter(([, value]) => String(value).length > 0 && String(value).length <= 40)
-    .map(([name, value]) => [name, String(value)]);
+  const isKey = ([name]) => /(^|[._])(id|key|sku)$/i.test(name);
+  const short = [...leaves(body)]
+    .filter(([name, value]) => name !== title && value !== null && textOf(value) !== id && !/\.\d/.test(name))
+    .map(([name, value]) => [name, readable(value)])
+    .filter(([, value]) => value.length > 0 && value.length <= 40);
+  return [...short.filter((field) => !isKey(field)), ...short.filter(isKey)];
 }
+
+/** Dates without the letters that machines need. */
+const readable = (value) => textOf(value).replace(ISO_DATE, "$1 $2");
 
 /** What differs, as `stock 12 → 9`. */
 function told(before, after) {
   const [old, now] = [new Map(leaves(before)), new Map(leaves(after))];
-  const differing = [...new Set([...old.keys(), ...now.keys()])].filter((name) => old.get(name) !== now.get(name));
-  const value = (map, name) => (map.has(name) ? clipped(String(map.get(name))) : "nothing");
+  const text = (map, name) => (map.has(name) ? textOf(map.get(name)) : undefined);
+  const all = [...new Set([...old.keys(), ...now.keys()])].filter((name) => text(old, name) !== text(now, name));
+  // That its date changed says nothing beside what else did.
+  const telling = all.filter((name) => !ISO_DATE.test(text(now, name) ?? ""));
+  const differing = telling.length > 0 ? telling : all;
+  const value = (map, name) => (map.has(name) ? clipped(readable(map.get(name))) : "nothing");
   const said = differing.slice(0, 3).map((name) =>
     element("span", {}, element("i", { text: name }), ` ${value(old, name)} → `, element("b", { text: value(now, name) })));
   if (differing.length > 3) said.push(element("span", { text: `and ${differing.length - 3} more` }));
@@ -213,9 +246,3 @@ function told(before, after) {
 }
 
 const clipped = (text) => (text.length > 32 ? `${text.slice(0, 31)}…` : text);
-
-/** Every value that is no list and no object, with its path. */
-function* leaves(value, path = "") {
-  if (value === null || typeof value !== "object") return yield [path, value];
-  for (const [name, inner] of Object.entries(value)) yield* leaves(inner, path === "" ? name : `${path}.${name}`);
-}

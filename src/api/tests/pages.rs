@@ -27,7 +27,7 @@ async fn the_page_loads_only_files_that_are_served() {
             }
         }
     }
-    assert_eq!(files.len(), 9, "{files:?}");
+    assert_eq!(files.len(), 10, "{files:?}");
 }
 
 #[tokio::test]

@@ -34,7 +34,11 @@ pub fn write_events(path: &Path, events: u64, keys: u64) -> std::io::Result<()> 
             Some(revision) => ("u", revision + 1),
             None => ("c", 1),
         };
-        if operation == "d" { live.remove(&key) } else { live.insert(key, revision) };
+        if operation == "d" {
+            live.remove(&key)
+        } else {
+            live.insert(key, revision)
+        };
         let value = event(key, revision, operation, 24_000_000 + 136 * number, chance.random_range(100..999_999));
         writeln!(file, "{{\"key\":{{\"id\":{key}}},\"value\":{value}}}")?;
     }
@@ -71,7 +75,13 @@ pub async fn create_topic(brokers: &str, topic: &str) -> Result<(), String> {
 }
 
 /// Sends events at a steady rate and notes when; waits for the last to be answered.
-pub async fn produce_steadily(brokers: &str, topic: &str, rate: u64, time: Duration, sink: &NullBulk) -> Result<Vec<(String, Instant)>, String> {
+pub async fn produce_steadily(
+    brokers: &str,
+    topic: &str,
+    rate: u64,
+    time: Duration,
+    sink: &NullBulk,
+) -> Result<Vec<(String, Instant)>, String> {
     wait_for_documents(sink, 1, FIRST_ANSWER).await;
     let mut kcat = Kcat::start(brokers, topic, "0")?;
     let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / rate as f64));

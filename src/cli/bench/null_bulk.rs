@@ -39,6 +39,7 @@ impl NullBulk {
         let router = Router::new()
             .route("/", get(root))
             .route("/_bulk", post(bulk))
+            .route("/{index}/_bulk", post(bulk))
             .fallback(any(async || json("{}".to_owned())))
             .layer(DefaultBodyLimit::disable())
             .with_state(seen.clone());

@@ -96,7 +96,8 @@ impl Shop {
         let now = format!("${{1}}{}", self.clock.now_ms());
         let line = self.timestamps.as_ref().map_or_else(|| line.into(), |timestamps| timestamps.replace_all(line, now));
         let message: Value = serde_json::from_str(&line).unwrap_or_default();
-        let payload: Value = message.get("payload").and_then(Value::as_str).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+        let payload: Value =
+            message.get("payload").and_then(Value::as_str).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
         self.lsn = self.lsn.max(payload.pointer("/source/lsn").and_then(Value::as_u64).unwrap_or(0));
         let is_order = message.get("topic").and_then(Value::as_str).is_some_and(|topic| topic.ends_with(".orders"));
         if !is_order {

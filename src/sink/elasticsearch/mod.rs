@@ -2,7 +2,7 @@
 //!
 //! - Enters: [`Write`]s; searches of the indexes they went to.
 //! - Leaves: one bulk request for a call of `write`, and a [`Verdict`] for each of its items.
-//! - Keeps true: every item carries its external version, so the server itself refuses what is old; nothing is written to an index that was not first seen to be there.
+//! - Keeps true: each item has its external version, so the server refuses what is old; an index is written to only once it was seen.
 //! - Never: a document looked into; an update in place; a retry.
 
 use std::sync::Arc;
@@ -25,9 +25,9 @@ pub mod settings;
 mod verdict;
 
 #[cfg(test)]
-mod tests;
+mod stack;
 #[cfg(test)]
-mod real_servers;
+mod tests;
 
 use client::SearchServer;
 use indexes::Indexes;

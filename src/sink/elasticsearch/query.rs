@@ -159,7 +159,8 @@ mod tests {
             r#"{"indices":["p"],"fields":{
                 "name":{"text":{"type":"text","searchable":true,"aggregatable":false}},
                 "name.raw":{"keyword":{"type":"keyword","searchable":true,"aggregatable":true}},
-                "brand":{"text":{"aggregatable":false}}, "brand.a":{"keyword":{"aggregatable":true}}, "brand.keyword":{"keyword":{"aggregatable":true}},
+                "brand":{"text":{"aggregatable":false}},
+                "brand.a":{"keyword":{"aggregatable":true}}, "brand.keyword":{"keyword":{"aggregatable":true}},
                 "notes":{"text":{"aggregatable":false}},
                 "price":{"double":{"aggregatable":true}},
                 "variants":{"nested":{"aggregatable":false}}, "variants.sku":{"keyword":{"aggregatable":true}}}}"#,
@@ -196,7 +197,8 @@ mod tests {
         request.fields = vec!["name".to_owned()];
         let each = |word: &str| {
             format!(
-                r#"{{"multi_match":{{"query":"{word}","fields":["name"],"type":"best_fields","lenient":true,"fuzziness":2,"zero_terms_query":"all"}}}}"#
+                r#"{{"multi_match":{{"query":"{word}","fields":["name"],"type":"best_fields",
+                    "lenient":true,"fuzziness":2,"zero_terms_query":"all"}}}}"#
             )
         };
         check(&request, "/query/bool/must", &format!("[{},{}]", each("red"), each("shoes")));

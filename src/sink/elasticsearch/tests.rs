@@ -181,7 +181,8 @@ async fn a_search_that_fails_says_whose_fault_it_is() {
         (404, MISSING, SearchError::NotFound("p".to_owned())),
         (
             400,
-            r#"{"error":{"root_cause":[{"type":"query_shard_exception","reason":"For input string: \"x\""}],"type":"search_phase_execution_exception","reason":"all shards failed"}}"#,
+            r#"{"error":{"root_cause":[{"type":"query_shard_exception","reason":"For input string: \"x\""}],
+                "type":"search_phase_execution_exception","reason":"all shards failed"}}"#,
             SearchError::Invalid("query_shard_exception: For input string: \"x\"".to_owned()),
         ),
         (

@@ -47,6 +47,11 @@ impl SinkSettings for EmbeddedSinkSettings {
         self.index.as_deref()
     }
 
+    /// Each pipeline has a folder of its own, so that of two indexes of one name only one would be found.
+    fn claims(&self) -> Option<String> {
+        self.index.as_ref().filter(|index| !index.contains('{')).map(|index| format!("embedded index {index}"))
+    }
+
     async fn open(&self, context: &SinkContext) -> Result<Arc<dyn Sink>, Failure> {
         let dir = self.dir.clone().unwrap_or_else(|| context.dir.join("embedded"));
         Ok(Arc::new(EmbeddedSink::new(dir, self.options.clone(), context.clock.clone())))

@@ -32,6 +32,10 @@ impl SinkSettings for FileSinkSettings {
         self.index.as_deref()
     }
 
+    fn claims(&self) -> Option<String> {
+        self.path.as_ref().map(|path| format!("file {}", path.display()))
+    }
+
     async fn open(&self, _context: &SinkContext) -> Result<Arc<dyn Sink>, Failure> {
         let lines = self.path.as_ref().map_or_else(Lines::stdout, |path| Lines::file(path.clone()));
         Ok(Arc::new(FileSink::new(lines)))

@@ -7,7 +7,7 @@ use bytestring::ByteString;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use super::fields::{Fields, is_object, plain};
-use super::shape::without_schema;
+use super::schema::{Schemas, without_schema};
 use super::text;
 use crate::event::{JsonText, Key, Message};
 
@@ -18,10 +18,18 @@ const SHOWN_CHARACTERS_MAX: usize = 64;
 ///
 /// A key that is no JSON at all comes from Kafka's StringConverter and is the id as it stands. What starts like an object
 /// and is none was broken on its way: taking it as a text would make a new row of it.
-pub(super) fn read(bytes: &Bytes) -> Result<Option<Key>, String> {
+pub(super) fn read(bytes: &Bytes, schemas: &mut Schemas) -> Result<Option<Key>, String> {
     let text = text::text(bytes, "key")?;
-    match text::json(&text, "key") {
-        Ok(json) => of_json(&text, json),
+    let payload = schemas.payload(&text);
+    match text::json(payload.unwrap_or(&text), "key") {
+        Ok(json) if payload.is_some() => of_json(&text, json),
+        Ok(json) => {
+            let payload = without_schema(json);
+            if payload.len() < json.len() {
+                schemas.remember(json, payload);
+            }
+            of_json(&text, payload)
+        }
         Err(reason) if text.trim_start().starts_with('{') => Err(reason),
         Err(_) => {
             let json = JsonText::from(serde_json::Value::from(&*text).to_string());
@@ -40,7 +48,7 @@ pub(super) fn read_header(text: &str) -> Option<Key> {
         true => with_controls_escaped(text).into(),
     };
     let json = text::json(&text, "header").ok()?;
-    of_json(&text, json).ok()?
+    of_json(&text, without_schema(json)).ok()?
 }
 
 /// A number for this key in its topic, for [`super::LaneMemory::deleted_key`].
@@ -73,7 +81,6 @@ pub(super) fn compare(key: &Key, row: &str) -> Result<(), String> {
 }
 
 fn of_json(text: &ByteString, json: &str) -> Result<Option<Key>, String> {
-    let json = without_schema(json);
     if json == "null" {
         return Ok(None);
     }

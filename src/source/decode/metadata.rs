@@ -156,8 +156,8 @@ impl<'a> Added<'a> {
             "connector" | "name" | "db" | "schema" | "table" | "collection" | "snapshot" | "lsn" | "sequence" | "file" | "pos" | "row" => {
                 Some(Added::Source(name))
             }
-            "version" | "txId" | "xmin" | "gtid" | "server_id" | "thread" | "query" | "scn" | "commit_scn" | "commit_lsn" | "change_lsn"
-            | "event_serial_no" | "origin" | "origin_lsn" | "ord" => Some(Added::Other),
+            "version" | "txId" | "xmin" | "gtid" | "server_id" | "thread" | "query" | "scn" | "commit_scn" | "commit_lsn"
+            | "change_lsn" | "event_serial_no" | "origin" | "origin_lsn" | "ord" => Some(Added::Other),
             _ => match name.strip_prefix("source_") {
                 Some(name) => Some(Added::Source(name)),
                 None => name.starts_with("transaction_").then_some(Added::Other),

@@ -5,13 +5,15 @@
 //! - Keeps true: rows are the text they came as, digit for digit; a row is never taken for an envelope, nor the reverse.
 //! - Never: I/O, a panic on any bytes, a row's data in a reason (but for the key columns that contradict each other).
 //!
-//! `text` (bytes to checked JSON) → `shape` (what is it?) → `metadata`, `key`, `version`, `names` → `reading` (joins them).
+//! `reading` joins: `text`, `schema` and `fields` (from bytes to the parts of checked JSON), `shape` (what is it?), then `metadata`,
+//! `key`, `version` and `names`.
 
 mod fields;
 mod key;
 mod metadata;
 mod names;
 mod reading;
+mod schema;
 pub mod settings;
 mod shape;
 #[cfg(test)]
@@ -27,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use crate::event::{Change, Key, Message, Version};
 use names::Names;
 use reading::Reading;
+use schema::Schemas;
 use settings::{DecodeSettings, Format};
 use version::Versions;
 
@@ -83,20 +86,21 @@ pub struct Decoder {
     format: Format,
     versions: Versions,
     names: Names,
+    schemas: Schemas,
 }
 
 impl Decoder {
     /// A decoder for one pipeline.
     pub fn new(settings: DecodeSettings) -> Self {
-        Self { format: settings.format, versions: Versions::new(&settings), names: Names::default() }
+        Self { format: settings.format, versions: Versions::new(&settings), names: Names::default(), schemas: Schemas::default() }
     }
 
     /// Decodes one message; `lane` is what is remembered of its lane, and is brought up to date.
     pub fn decode(&mut self, message: &Message, lane: &mut LaneMemory) -> Result<Decoded, DecodeError> {
         let deleted_key = lane.deleted_key.take();
-        let (format, versions, names) = (self.format, &self.versions, &mut self.names);
+        let (format, versions, names, schemas) = (self.format, &self.versions, &mut self.names, &mut self.schemas);
         let mut reading =
-            Reading { message, format, versions, names, lane: &mut *lane, deleted_key, key: None, table: None, version: None };
+            Reading { message, format, versions, names, schemas, lane: &mut *lane, deleted_key, key: None, table: None, version: None };
         let decoded = reading.run();
         let (key, table, version) = (reading.key, reading.table, reading.version);
         match &decoded {

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::fields::{is_object, plain};
 use super::metadata::Metadata;
 use super::names::Names;
+use super::schema::Schemas;
 use super::settings::Format;
-use super::shape::{Envelope, Shape, shape, without_schema};
+use super::shape::{Envelope, Shape, shape};
 use super::version::{Facts, Versions};
 use super::{Decoded, LaneMemory, key, text};
 use crate::event::{Change, JsonText, Key, Message, Moved, Operation, Version};
@@ -18,6 +19,7 @@ pub(super) struct Reading<'a> {
     pub format: Format,
     pub versions: &'a Versions,
     pub names: &'a mut Names,
+    pub schemas: &'a mut Schemas,
     pub lane: &'a mut LaneMemory,
     /// What the lane remembered before this message.
     pub deleted_key: Option<u64>,
@@ -38,22 +40,17 @@ struct Row<'a> {
 impl Reading<'_> {
     /// Reads the message; the reason when it cannot be read.
     pub fn run(&mut self) -> Result<Decoded, String> {
-        self.key = self.message.key.as_ref().map(key::read).transpose()?.flatten();
+        if let Some(bytes) = &self.message.key {
+            self.key = key::read(bytes, self.schemas)?;
+        }
         let Some(bytes) = &self.message.value else { return self.tombstone() };
         let whole = JsonText::new(text::text(bytes, "value")?);
-        let value = without_schema(text::json(&whole, "value")?);
-        match self.shape(value)? {
+        let key = self.key.as_ref().map(|key| key.json.as_str());
+        match shape(&whole, key, self.format, self.schemas)? {
             Shape::Null => self.tombstone(),
             Shape::Aside(what) => Ok(Decoded::Ignored(what)),
             Shape::Envelope(envelope) => self.envelope(&whole, &envelope),
             Shape::Row(row) => self.row(&whole, row),
-        }
-    }
-
-    fn shape<'v>(&self, value: &'v str) -> Result<Shape<'v>, String> {
-        match self.format {
-            Format::Json if is_object(value) => Ok(Shape::Row(value)),
-            _ => shape(value, self.key.as_ref().map(|key| key.json.as_str())),
         }
     }
 

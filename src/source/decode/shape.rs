@@ -3,7 +3,16 @@
 //! A table may well have columns named `op`, `source`, `before`, `schema` or `status`. So every shape is recognised by all
 //! its fields together and by what they hold, and whatever is not exactly one of Debezium's own shapes is a row.
 
-use super::fields::{Field, Fields, bare, find, is_object};
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::fields::{Fields, bare, find, is_object};
+use super::schema::{Schemas, without_schema};
+use super::settings::Format;
+use super::text;
 
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,79 +64,82 @@ struct Top<'a> {
     twice: Option<&'static str>,
 }
 
-/// The part below `payload` where `value` is what Kafka's JsonConverter makes with `schemas.enable`; else `value` itself.
+/// What the message's value is; `key` is the message's key as JSON text.
 ///
-/// That is an object of exactly `schema` and `payload`, with a Connect schema (an object that names its `type`); a row
-/// with two such columns holds something else in `schema`. A schema may be null only over an object.
-pub(super) fn without_schema(value: &str) -> &str {
-    let mut fields = Fields::of(value);
-    let (Some(first), Some(second), None) = (fields.next(), fields.next(), fields.next()) else { return value };
-    let (schema, payload) = match (first.name, second.name) {
-        ("schema", "payload") => (first.value, second.value),
-        ("payload", "schema") => (second.value, first.value),
-        _ => return value,
-    };
-    let is_schema = match schema {
-        "null" => is_object(payload),
-        _ => find(schema, "type").is_some_and(|kind| kind.starts_with('"')),
-    };
-    if is_schema { payload } else { value }
-}
-
-/// What `value` (without schema) is; `key` is the message's key as JSON text.
-pub(super) fn shape<'a>(value: &'a str, key: Option<&str>) -> Result<Shape<'a>, String> {
-    if value == "null" {
-        return Ok(Shape::Null);
+/// Checks the text and takes it apart in one pass, so this is where most of the time of decoding goes.
+pub(super) fn shape<'a>(text: &'a str, key: Option<&str>, format: Format, schemas: &mut Schemas) -> Result<Shape<'a>, String> {
+    let whole = text.trim_matches([' ', '\t', '\n', '\r']);
+    let payload = schemas.payload(whole);
+    let mut value = payload.unwrap_or(whole);
+    let mut top = Top::checked(value)?;
+    if payload.is_none() && top.fields == 2 {
+        let inner = without_schema(value);
+        if inner.len() < value.len() {
+            schemas.remember(whole, inner);
+            (value, top) = (inner, Top::of(inner));
+        }
     }
-    if !is_object(value) {
-        return Err("the message value is JSON but no object: a row has named columns".to_owned());
+    match value {
+        "null" => Ok(Shape::Null),
+        _ if !is_object(value) => Err("the message value is JSON but no object: a row has named columns".to_owned()),
+        _ if format == Format::Json => Ok(Shape::Row(value)),
+        _ => top.shape(value, key),
     }
-    let top = Top::of(value);
-    if let Some(envelope) = top.envelope(value) {
-        return match top.twice {
-            Some(name) => Err(format!("the envelope has the field {name} twice")),
-            None => Ok(envelope),
-        };
-    }
-    Ok(top.aside(key).map_or(Shape::Row(value), Shape::Aside))
 }
 
 impl<'a> Top<'a> {
-    fn of(value: &'a str) -> Self {
-        let mut top = Self::default();
-        for field in Fields::of(value) {
-            top.fields += 1;
-            let (slot, name) = match field.name {
-                "before" => (&mut top.before, "before"),
-                "after" => (&mut top.after, "after"),
-                "source" => (&mut top.source, "source"),
-                "op" => (&mut top.op, "op"),
-                "ts_ms" => (&mut top.ts_ms, "ts_ms"),
-                "message" => (&mut top.message, "message"),
-                "ts_us" | "ts_ns" | "transaction" | "updateDescription" => continue,
-                _ => {
-                    top.note_foreign(field);
-                    continue;
-                }
-            };
-            if slot.replace(field.value).is_some() {
-                top.twice = Some(name);
-            }
+    /// The top of a text that is yet to be checked.
+    fn checked(text: &'a str) -> Result<Self, String> {
+        if !is_object(text) {
+            return text::json(text, "value").map(|_| Self::default());
         }
+        let top = serde_json::from_str(text).map_err(|error| text::reason(text, "value", &error))?;
+        text::check_depth(text, "value").map(|()| top)
+    }
+
+    /// The top of a text that is known to be JSON.
+    fn of(text: &'a str) -> Self {
+        let mut top = Self::default();
+        Fields::of(text).for_each(|field| top.note(field.name, field.value));
         top
     }
 
+    fn note(&mut self, name: &str, value: &'a str) {
+        self.fields += 1;
+        let (slot, name) = match name {
+            "before" => (&mut self.before, "before"),
+            "after" => (&mut self.after, "after"),
+            "source" => (&mut self.source, "source"),
+            "op" => (&mut self.op, "op"),
+            "ts_ms" => (&mut self.ts_ms, "ts_ms"),
+            "message" => (&mut self.message, "message"),
+            "ts_us" | "ts_ns" | "transaction" | "updateDescription" => return,
+            _ => return self.note_foreign(name, value),
+        };
+        if slot.replace(value).is_some() {
+            self.twice = Some(name);
+        }
+    }
+
     /// Notes a field that no envelope has.
-    fn note_foreign(&mut self, field: Field<'a>) {
+    fn note_foreign(&mut self, name: &str, value: &'a str) {
         self.foreign += 1;
-        match field.name {
-            "ddl" => self.ddl = Some(field.value),
-            "databaseName" => self.database = Some(field.value),
-            "status" => self.status = Some(field.value),
-            "id" => self.id = Some(field.value),
-            "event_count" => self.event_count = Some(field.value),
-            "data_collections" => self.data_collections = Some(field.value),
+        match name {
+            "ddl" => self.ddl = Some(value),
+            "databaseName" => self.database = Some(value),
+            "status" => self.status = Some(value),
+            "id" => self.id = Some(value),
+            "event_count" => self.event_count = Some(value),
+            "data_collections" => self.data_collections = Some(value),
             _ => {}
+        }
+    }
+
+    fn shape(&self, value: &'a str, key: Option<&str>) -> Result<Shape<'a>, String> {
+        match (self.envelope(value), self.twice) {
+            (Some(_), Some(name)) => Err(format!("the envelope has the field {name} twice")),
+            (Some(envelope), None) => Ok(envelope),
+            (None, _) => Ok(self.aside(key).map_or(Shape::Row(value), Shape::Aside)),
         }
     }
 
@@ -148,14 +160,7 @@ impl<'a> Top<'a> {
             return None;
         }
         let row = |row: Option<&'a str>| row.filter(|row| *row != "null");
-        Some(Shape::Envelope(Envelope {
-            text,
-            operation,
-            before: row(self.before),
-            after: row(self.after),
-            source,
-            ts_ms: self.ts_ms,
-        }))
+        Some(Shape::Envelope(Envelope { text, operation, before: row(self.before), after: row(self.after), source, ts_ms: self.ts_ms }))
     }
 
     fn aside(&self, key: Option<&str>) -> Option<&'static str> {
@@ -176,3 +181,33 @@ fn is_heartbeat_key(key: &str) -> bool {
     let mut fields = Fields::of(key);
     matches!((fields.next(), fields.next()), (Some(field), None) if field.name == "serverName")
 }
+
+impl<'de> Deserialize<'de> for Top<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(TopVisitor)
+    }
+}
+
+struct TopVisitor;
+
+impl<'de> Visitor<'de> for TopVisitor {
+    type Value = Top<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Top<'de>, A::Error> {
+        let mut top = Top::default();
+        while let Some(Name(name)) = fields.next_key()? {
+            let value: &RawValue = fields.next_value()?;
+            top.note(&name, value.get());
+        }
+        Ok(top)
+    }
+}
+
+/// A field's name, copied only when it is written with escapes.
+#[derive(serde::Deserialize)]
+#[serde(transparent)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);

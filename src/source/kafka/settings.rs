@@ -197,6 +197,11 @@ impl Topics {
 
 #[async_trait]
 impl SourceSettings for KafkaSourceSettings {
+    /// Members of one group share the partitions: each of two pipelines would get only some of them.
+    fn claims(&self) -> Option<String> {
+        self.group.as_ref().map(|group| format!("consumer group {group} at {}", self.brokers))
+    }
+
     async fn open(&self, context: SourceContext) -> Result<Box<dyn Source>, Failure> {
         Ok(Box::new(KafkaSource::start(self, context)?))
     }

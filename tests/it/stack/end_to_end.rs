@@ -157,8 +157,12 @@ fn rows_become_documents_on_four_servers_and_old_never_wins() {
     flow.sql("UPDATE products SET name = 'Changed again' WHERE id = 1");
     flow.sql("DELETE FROM products WHERE id = 2");
     flow.sql("UPDATE products SET id = 1003 WHERE id = 3");
-    flow.sql("BEGIN; UPDATE products SET name = 'First in one' WHERE id = 4; UPDATE products SET name = 'Last in one' WHERE id = 4; COMMIT");
-    flow.sql("BEGIN; DELETE FROM products WHERE id = 5; INSERT INTO products (id, sku, name, category) VALUES (5, 'A', 'Anew', 'Home'); COMMIT");
+    flow.sql(
+        "BEGIN; UPDATE products SET name = 'First in one' WHERE id = 4; UPDATE products SET name = 'Last in one' WHERE id = 4; COMMIT",
+    );
+    flow.sql(
+        "BEGIN; DELETE FROM products WHERE id = 5; INSERT INTO products (id, sku, name, category) VALUES (5, 'A', 'Anew', 'Home'); COMMIT",
+    );
     let documents = flow.agree();
     let versions: BTreeMap<String, u64> = documents.iter().map(|(id, (version, _))| (id.clone(), *version)).collect();
     assert_eq!(versions, flow.versions(), "versions come from the log positions");

@@ -53,7 +53,7 @@ pub fn run<A: Answer>(changes: &[Change], deletes: bool, function: impl Fn(&Chan
 
 /// Makes a component of a function from a [`Change`] to an [`Answer`](crate::Answer).
 ///
-/// ```ignore
+/// ```text
 /// transform!(product);                                       // fn product(change: &Change) -> Result<Document>
 /// transform!(product, config = Settings);                    // fn product(change: &Change, settings: &Settings) -> …
 /// transform!(product, config = Settings, deletes = true);    // called for deletes too

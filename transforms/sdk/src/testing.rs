@@ -1,6 +1,6 @@
 //! Runs a transform natively, as Rowmill would: `init` first, then batches.
 //!
-//! ```ignore
+//! ```text
 //! let outputs = testing::run::<Component>("{}", &[testing::row("public.products", r#"{"id":1,"name":"Lamp"}"#)]);
 //! ```
 

@@ -69,7 +69,10 @@ fn what_unwrap_added_is_read_and_removed() {
         (r#"{"id":1,"n":1.50,"__deleted":"false","__op":"u","__source_lsn":9}"#, r#"{"id":1,"n":1.50}"#),
         (r#"{"__op":"u","id":1,"__lsn":9,"__v":2, "n" : 1e3 ,"__deleted":false}"#, r#"{"id":1,"__v":2, "n" : 1e3}"#),
         (r#"{"__op":"u","__source_lsn":9,"__source_txId":7,"__transaction_id":"1:2"}"#, "{}"),
-        (r#"{ "id" : 1, "__op":"u", "__lsn":9, "__table":"products", "__schema":"public", "__name":"shop", "__ts_ms":5 }"#, r#"{"id" : 1}"#),
+        (
+            r#"{ "id" : 1, "__op":"u", "__lsn":9, "__table":"products", "__schema":"public", "__name":"shop", "__ts_ms":5 }"#,
+            r#"{"id" : 1}"#,
+        ),
     ] {
         let change = change(&message(KEY, Some(row), &[]));
         assert_eq!((change.operation, change.after.as_deref()), (Operation::Update, Some(after)));

@@ -4,9 +4,10 @@ use serde_json::{Map, Value};
 
 use crate::event::Key;
 use crate::source::decode::key;
+use crate::source::decode::schema::Schemas;
 
 fn read(text: &str) -> Result<Option<Key>, String> {
-    key::read(&Bytes::from(text.to_owned()))
+    key::read(&Bytes::from(text.to_owned()), &mut Schemas::default())
 }
 
 #[test]
@@ -43,12 +44,9 @@ fn a_broken_key_is_not_taken_for_a_text() {
         (&b"{\"id\":4"[..], "the message key is JSON that ends too early, at line 1 column 7"),
         (b"{}", "the message key is an object without columns"),
         (b"\xff\xfe", "the message key is not UTF-8 text"),
-        (
-            b"\0\0\0\0\x01x",
-            "the message key is Avro or Protobuf of a schema registry: set the connector's key.converter to JsonConverter",
-        ),
+        (b"\0\0\0\0\x01x", "the message key is Avro or Protobuf of a schema registry: set the connector's key.converter to JsonConverter"),
     ] {
-        assert_eq!(key::read(&Bytes::from_static(bytes)), Err(reason.to_owned()));
+        assert_eq!(key::read(&Bytes::from_static(bytes), &mut Schemas::default()), Err(reason.to_owned()));
     }
 }
 

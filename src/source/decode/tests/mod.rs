@@ -33,7 +33,8 @@ fn recorded(form: &str) -> Vec<Message> {
 
 fn kcat_line(line: &Value) -> Message {
     let bytes = |value: &Value| value.as_str().map(|text| Bytes::from(text.to_owned()));
-    let (topic, partition, offset) = (line["topic"].as_str().unwrap(), line["partition"].as_i64().unwrap(), line["offset"].as_u64().unwrap());
+    let (topic, partition, offset) =
+        (line["topic"].as_str().unwrap(), line["partition"].as_i64().unwrap(), line["offset"].as_u64().unwrap());
     let headers = line["headers"].as_array().map(Vec::as_slice).unwrap_or_default();
     Message {
         lane: format!("{topic}/{partition}").into(),

@@ -116,8 +116,16 @@ fn without_a_version_the_reason_says_what_to_do() {
     let header = |name: &str| VersionFrom::Header(name.to_owned());
     let pg = |source: &str| postgres(source, CREATE);
     for (from, value, reason) in [
-        (VersionFrom::Auto, r#"{"id":1}"#.to_owned(), "add op,source.lsn,source.sequence,source.ts_ms to the unwrap transform's add.fields"),
-        (VersionFrom::Auto, r#"{"id":1,"__op":"r","__source_lsn":null}"#.to_owned(), "add source.sequence to the unwrap transform's add.fields"),
+        (
+            VersionFrom::Auto,
+            r#"{"id":1}"#.to_owned(),
+            "add op,source.lsn,source.sequence,source.ts_ms to the unwrap transform's add.fields",
+        ),
+        (
+            VersionFrom::Auto,
+            r#"{"id":1,"__op":"r","__source_lsn":null}"#.to_owned(),
+            "add source.sequence to the unwrap transform's add.fields",
+        ),
         (VersionFrom::Auto, pg(r#""lsn":"x""#), "the source.lsn is neither"),
         (VersionFrom::Auto, pg(r#""lsn":-1"#), "the source.lsn is neither"),
         (VersionFrom::Auto, pg(r#""lsn":1,"sequence":"1""#), "the source.sequence is neither"),

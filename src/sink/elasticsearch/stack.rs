@@ -1,8 +1,7 @@
-//! The sink against real servers, where there are any.
-//!
-//! `ROWMILL_TEST_SEARCH_SERVERS` holds their addresses, with a blank between; `ROWMILL_TEST_SEARCH_CA` the file that
-//! signed those that begin with https://. `tests/stack` starts them.
+//! The sink against every real server that `tests/stack` can bring up; they stay up for the other tests.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use elasticsearch::http::Method;
@@ -18,13 +17,14 @@ use crate::sink::search::{Condition, Filter, Fuzziness, Search, SearchError, Sea
 use crate::sink::{Sink, SinkContext, Verdict, WriteError};
 
 const MAPPING: &str = r#"{"settings":{"number_of_shards":1,"number_of_replicas":0,"refresh_interval":"50ms"},"mappings":{"properties":{
-    "name":{"type":"text","fields":{"raw":{"type":"keyword"}}}, "price":{"type":"double"}, "updated":{"type":"date"}, "notes":{"type":"text"},
+    "name":{"type":"text","fields":{"raw":{"type":"keyword"}}}, "price":{"type":"double"}, "updated":{"type":"date"},
+    "notes":{"type":"text"},
     "variants":{"type":"nested","properties":{"sku":{"type":"keyword"}}}}}}"#;
 
 #[tokio::test]
 async fn real_servers_agree() {
-    let addresses = std::env::var("ROWMILL_TEST_SEARCH_SERVERS").unwrap_or_default();
-    for (place, address) in addresses.split_whitespace().enumerate() {
+    let addresses = addresses();
+    for (place, address) in addresses.iter().enumerate() {
         let run = format!("{}-{place}", std::process::id());
         println!("{address}");
         writes_and_reads(address, &format!("rowmill-{run}")).await;
@@ -35,6 +35,26 @@ async fn real_servers_agree() {
     }
 }
 
+const SERVERS: [&str; 5] = ["opensearch-2", "opensearch-3", "elasticsearch-8", "elasticsearch-9", "elasticsearch-8-tls"];
+
+fn addresses() -> Vec<String> {
+    let stack = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stack/stack");
+    let up = Command::new(stack).arg("up").args(SERVERS).output().unwrap();
+    assert!(up.status.success(), "{}", String::from_utf8_lossy(&up.stderr));
+    let lines = String::from_utf8(up.stdout).unwrap();
+    let addresses: Vec<String> = lines.lines().filter_map(|line| line.split_once(' ')).map(|(_, address)| address.to_owned()).collect();
+    assert_eq!(addresses.len(), SERVERS.len(), "{lines}");
+    addresses
+}
+
+/// Who signed the secured server's certificate.
+fn authority() -> PathBuf {
+    let set = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let stack = set("ROWMILL_STACK_DIR").or_else(|| Some(set("HOME")?.join(".cache/rowmill/stack")));
+    let run = set("ROWMILL_STACK_RUN").or_else(|| Some(stack?.join("run"))).unwrap();
+    run.join("elasticsearch-8-tls/conf/ca.crt")
+}
+
 fn sink_at(address: &str, table: &str, change: impl FnOnce(&mut HttpSettings)) -> ElasticsearchSink {
     let mut url: url::Url = address.parse().unwrap();
     let credentials = url.password().map(|password| (url.username().to_owned(), Secret::new(password)));
@@ -42,8 +62,8 @@ fn sink_at(address: &str, table: &str, change: impl FnOnce(&mut HttpSettings)) -
     url.set_password(None).unwrap();
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("mapping.json"), MAPPING).unwrap();
-    let ca = std::env::var("ROWMILL_TEST_SEARCH_CA").ok().filter(|_| url.scheme() == "https");
-    let tls = ca.map_or(String::new(), |file| format!("tls.ca = \"file:{file}\"\n"));
+    let is_secured = url.scheme() == "https";
+    let tls = if is_secured { format!("tls.ca = \"file:{}\"\n", authority().display()) } else { String::new() };
     let table = format!("url = \"{url}\"\ngzip = true\n{tls}{table}");
     let document: toml_edit::Document<String> = toml_edit::Document::parse(table.clone()).unwrap();
     let source = Source::new(&table, dir.path(), &|_| None);
@@ -72,7 +92,8 @@ async fn writes_and_reads(address: &str, index: &str) {
     sink.prepare(&[Arc::from(index)]).await.unwrap();
     sink.prepare(&[Arc::from(index)]).await.unwrap();
     let odd = "north|7\\\"\u{7}ä";
-    let keyboard = "{\n  \"name\": \"Wireless Keyboard\", \"price\": 12345678901234567.890,\r\n  \"updated\": \"2026-01-24\", \"variants\": [{\"sku\": \"k-1\"}]\n}";
+    let keyboard = "{\n  \"name\": \"Wireless Keyboard\", \"price\": 12345678901234567.890,\r\n
+        \"updated\": \"2026-01-24\", \"variants\": [{\"sku\": \"k-1\"}]\n}";
     let mouse = r#"{"name":"Optical mouse","price":4.5,"notes":"goes with the keyboard","brand":"Acme Corp"}"#;
     let mut routed = write(index, "3", 10, Some(r#"{"name":"Monitor","price":6}"#));
     routed.routing = Some("north \"7\"".into());

@@ -1,0 +1,51 @@
+//! The demo in a real browser: what a person sees.
+
+use std::net::TcpListener;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::support::{Running, get_json, http, rowmill, wait_for};
+
+/// The page as the browser has it after some seconds of its scripts' time.
+fn page(url: &str) -> String {
+    let profile = tempfile::tempdir().unwrap();
+    let mut browser = Command::new("chromium");
+    browser.args([
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+    ]);
+    browser.args(["--disable-component-update", "--disable-sync", "--virtual-time-budget=6000", "--dump-dom"]);
+    browser.arg(format!("--user-data-dir={}", profile.path().display())).arg(url);
+    let output = browser.output().unwrap_or_else(|error| panic!("chromium: {error}: run tests/stack/setup --browser"));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn the_demo_shows_documents_pipelines_and_the_latest_dead_letter() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut running = Running::start(rowmill().args(["demo", "--port", &port.to_string()]));
+    let url = running.url();
+    assert_eq!(url, format!("http://127.0.0.1:{port}"));
+    wait_for("a dead letter and documents", Duration::from_secs(60), || {
+        let pipelines = get_json(&format!("{url}/admin/pipelines"));
+        let products = pipelines["pipelines"].as_array()?.iter().find(|pipeline| pipeline["name"] == "products")?.clone();
+        (products["dead_letters"].as_u64()? > 0 && products["totals"]["documents_indexed"].as_u64()? > 100).then_some(())
+    });
+    let lamps = page(&format!("{url}/?collection=products&q=lamp&fuzzy=true"));
+    for part in
+        ["lamp</mark>", "products", "orders", "running", "newest", "durable", "events/s", "1 dead letter", "the latest: column `price`"]
+    {
+        assert!(lamps.to_lowercase().contains(part), "the page lacks {part:?}: {lamps}");
+    }
+    let found = get_json(&format!("{url}/api/v1/products/search?q=lmap&fuzzy=2&limit=3"));
+    assert!(found["total"].as_u64().unwrap() > 0, "a typo is forgiven: {found}");
+    let indexed = || get_json(&format!("{url}/admin/pipelines/orders"))["totals"]["documents_indexed"].as_u64();
+    let before = indexed();
+    wait_for("events to keep flowing", Duration::from_secs(30), || (indexed() > before).then_some(()));
+    assert_eq!(http("GET", &format!("{url}/health/ready"), None).0, 200);
+    assert!(running.terminate().success());
+}
