@@ -8,8 +8,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::event::{Action, Change, DocumentVersion, JsonText, Write};
 use crate::limits;
+use crate::pipeline::process::{Content, Sourced};
 use crate::state::{DocumentRecord, RowRecord};
 use crate::transform::{Output, Target};
+
+/// How far a document with settled values stands above one with provisional ones: more than a row moves in one transaction.
+const FILLED_RAISE: u64 = 16;
 
 /// What one change comes to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,20 +62,20 @@ impl IndexNames {
 /// Works out the writes of one change, and brings what is remembered of its row up to date.
 ///
 /// What the row produced before and does not produce now is deleted. A delete of a row that nothing is known of deletes
-/// the document of the row's own key: the state may have been lost since it was written. Where the row `is_known`, what it
+/// the document of the row's own key: the state may have been lost since it was written. Where the row was known, what it
 /// produced is known too, and a document of that id is another row's.
 pub fn plan(
     change: &Change,
     outputs: Vec<Output>,
     record: Option<&mut RowRecord>,
     index: &Arc<str>,
-    is_known: bool,
+    source: &Sourced,
 ) -> Result<Documents, String> {
     check(change, &outputs)?;
     let mut keyless = RowRecord::default();
     let lineage = record.unwrap_or(&mut keyless);
     lineage.documents.retain(|document| document.is_live || !document.version.is_surpassed_by(change.version));
-    let mut planner = Planner { change, index, lineage, planned: Documents::default() };
+    let mut planner = Planner { change, index, lineage, content: source.content, planned: Documents::default() };
     let has_outputs = !outputs.is_empty();
     let mut wanted: Vec<Target> = Vec::new();
     for output in outputs {
@@ -91,7 +95,7 @@ pub fn plan(
     for orphan in &orphans {
         planner.write(orphan, None);
     }
-    if change.is_delete() && !is_known && !has_outputs && orphans.is_empty() && change.key.is_some() {
+    if change.is_delete() && !source.is_known && !has_outputs && orphans.is_empty() && change.key.is_some() {
         planner.write(&Target::default(), None);
     }
     Ok(planner.planned)
@@ -119,6 +123,7 @@ struct Planner<'a> {
     change: &'a Change,
     index: &'a Arc<str>,
     lineage: &'a mut RowRecord,
+    content: Content,
     planned: Documents,
 }
 
@@ -139,13 +144,14 @@ impl Planner<'_> {
         }
         // Sinks that know no routing, and shards that two routings share, have one document of that id.
         let known = self.lineage.documents.iter().filter(|document| self.is_same(document, target));
-        let version = DocumentVersion::after(self.change.version, known.map(|document| document.version).max());
+        let version = self.version(known.map(|document| document.version).max());
         let record = DocumentRecord {
             index: target.index.as_ref().map(|index| index.to_string()),
             id: target.id.as_ref().map(|id| id.to_string()),
             routing: target.routing.as_ref().map(|routing| routing.to_string()),
             version,
-            body_hash,
+            // What may not be the last word is written again once it is.
+            body_hash: body_hash.filter(|_| self.content != Content::Provisional),
             is_live: body.is_some(),
         };
         match place.and_then(|place| self.lineage.documents.get_mut(place)) {
@@ -159,6 +165,15 @@ impl Planner<'_> {
             version,
             action: body.map_or(Action::Delete, Action::Index),
         });
+    }
+
+    /// Values from elsewhere raise it: see [`Content`].
+    fn version(&self, last: Option<DocumentVersion>) -> DocumentVersion {
+        let version = DocumentVersion::after(self.change.version, last);
+        match self.content {
+            Content::Own | Content::Provisional => version,
+            Content::Filled => version.max(DocumentVersion(DocumentVersion::after(self.change.version, None).0 + FILLED_RAISE)),
+        }
     }
 
     fn emit(&mut self, topic: String, key: Option<String>, body: JsonText) {

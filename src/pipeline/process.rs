@@ -14,6 +14,7 @@ use crate::pipeline::document::{self, IndexNames};
 use crate::pipeline::gate;
 use crate::pipeline::metrics::PipelineMetrics;
 use crate::pipeline::rows::{self, RowKeeper};
+use crate::pipeline::toast;
 use crate::source::decode::{Decoded, LaneMemory};
 use crate::state::settings::Keep;
 use crate::state::{DeadLetter, Effects, LaneRecord, PipelineState, RowKey, RowRecord, Rows, StateError};
@@ -99,6 +100,22 @@ pub struct Sourced {
     pub is_known: bool,
     /// Whether it counts as an event; not so what one brings about besides its own change.
     pub is_event: bool,
+    /// How much of it comes from elsewhere.
+    pub content: Content,
+}
+
+/// Whether a change alone says what its row is now.
+///
+/// A life of the process that ended before its commit may have read the lanes in another order, and have written a document
+/// with a provisional value. So the final one must not have the same version: the sink would take it for a repeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// It does.
+    Own,
+    /// Missing values came from the row as it was, or from the refresh that settled them.
+    Filled,
+    /// As above, and they may not be the last word.
+    Provisional,
 }
 
 /// Works out batches, one after the other.
@@ -171,7 +188,7 @@ impl Processor {
                 continue;
             };
             let floor = floors.get(&change.table).copied().flatten();
-            let source = Sourced { row: None, value, is_known: false, is_event: true };
+            let source = Sourced { row: None, value, is_known: false, is_event: true, content: Content::Own };
             admit(change, source, floor, rows, &mut keeper, self.keep, now_ms, work, &self.state)?;
         }
         work.effects.moved = keeper.into_moved();
@@ -208,7 +225,7 @@ impl Processor {
         for (cause, ((change, source), outcome)) in work.changes.iter().zip(&work.sources).zip(outcomes).enumerate() {
             let record = source.row.as_ref().and_then(|row| rows.record_mut(row));
             let index = self.indexes.of(change);
-            let planned = outcome.and_then(|outputs| document::plan(change, outputs, record, &index, source.is_known));
+            let planned = outcome.and_then(|outputs| document::plan(change, outputs, record, &index, source));
             match planned {
                 Ok(planned) => {
                     work.tally.unchanged += planned.unchanged;
@@ -286,6 +303,7 @@ fn admit(
         return Ok(());
     }
     source.is_known = rows.record(&key).is_some();
+    let lacked_values = change.after.as_deref().is_some_and(toast::may_lack_values);
     let refreshed = if keep == Keep::Rows { keeper.apply(rows, &key, &mut change)? } else { None };
     if let Some(record) = rows.record_mut(&key) {
         record.version = change.version;
@@ -293,11 +311,18 @@ fn admit(
         if change.is_delete() {
             record.provisional = None;
         }
+        source.content = match lacked_values && keep == Keep::Rows {
+            true if record.provisional.is_some() => Content::Provisional,
+            true => Content::Filled,
+            false => Content::Own,
+        };
     }
     source.row = Some(key);
     let also = refreshed.map(|change| {
         let row = change.key.as_ref().map(|key| state.key(&change.table, &key.id));
-        (change, Sourced { row, is_known: true, is_event: false, ..source.clone() })
+        let still = row.as_ref().and_then(|row| rows.record(row)).is_some_and(|record| record.provisional.is_some());
+        let content = if still { Content::Provisional } else { Content::Filled };
+        (change, Sourced { row, is_known: true, is_event: false, content, ..source.clone() })
     });
     work.admit(change, source);
     if let Some((change, source)) = also {

@@ -144,7 +144,7 @@ impl Progress {
         self.each(lanes, |status, position| status.newest = Some(position));
         let now = self.clock.instant();
         let mut inner = self.lock();
-        if inner.behind(|lane| lane.applied) == Some(0) {
+        if inner.at_work() == 0 {
             inner.moved = now;
         }
     }
@@ -192,7 +192,7 @@ impl Progress {
         let (now, now_ms) = (self.clock.instant(), self.clock.now_ms());
         let inner = self.lock();
         let lanes: Vec<LaneStatus> = inner.lanes.values().cloned().collect();
-        let lag_events = inner.behind(|lane| lane.applied);
+        let lag_events = inner.lag();
         let lag_seconds = match (lag_events, inner.applied_ts_ms) {
             (Some(0), _) => Some(0.0),
             (Some(_), ts_ms) if ts_ms > 0 => Some(now_ms.saturating_sub(ts_ms) as f64 / 1000.0),
@@ -234,20 +234,28 @@ impl Progress {
 }
 
 impl Inner {
-    /// How far `step` is behind the newest, over all lanes; none while the source has not said where it ends.
-    fn behind(&self, step: fn(&LaneStatus) -> Option<u64>) -> Option<u64> {
+    /// What is not applied yet, over all lanes; none while the source has not said where it ends.
+    fn lag(&self) -> Option<u64> {
         let known = self.lanes.values().any(|lane| lane.newest.is_some());
-        let behind = |lane: &LaneStatus| lane.newest.unwrap_or(0).saturating_sub(step(lane).unwrap_or(0));
-        known.then(|| self.lanes.values().map(behind).sum())
+        known.then(|| self.lanes.values().map(|lane| between(lane.applied, lane.newest)).sum())
+    }
+
+    /// What was read and is not applied yet. What is not read is no measure: another instance may have that lane.
+    fn at_work(&self) -> u64 {
+        self.lanes.values().map(|lane| between(lane.applied, lane.received)).sum()
     }
 
     /// Why it counts as standing still, though nothing says that it is in trouble.
     fn stalled(&self, now: Instant) -> Option<String> {
         let since = now.duration_since(self.moved);
-        let behind = self.behind(|lane| lane.applied).filter(|behind| *behind > 0)?;
-        (self.phase == RunState::Running && since >= STALL_AFTER)
-            .then(|| format!("none of the {behind} events (file: bytes) at the source was applied for {} s", since.as_secs()))
+        let waiting = self.at_work();
+        (self.phase == RunState::Running && since >= STALL_AFTER && waiting > 0)
+            .then(|| format!("none of the {waiting} events (file: bytes) that were read was applied for {} s", since.as_secs()))
     }
+}
+
+fn between(low: Option<u64>, high: Option<u64>) -> u64 {
+    high.unwrap_or(0).saturating_sub(low.unwrap_or(0))
 }
 
 /// What a pipeline is doing at one moment.

@@ -139,7 +139,7 @@ impl<'a> RowKeeper<'a> {
         Ok(())
     }
 
-    /// The row that waits takes its provisional values again; gives its refresh where that changes it.
+    /// The row that waits takes its provisional values again; gives its refresh.
     fn settle(
         &mut self,
         rows: &mut Rows,
@@ -160,7 +160,8 @@ impl<'a> RowKeeper<'a> {
         let Some(record) = rows.record_mut(&key) else { return Ok(None) };
         record.provisional = still;
         let version = record.version;
-        let Some(after) = toast::replace(&row, &provisional.columns, old).filter(|after| *after != row) else { return Ok(None) };
+        // Also where it is what it was: an earlier life may have written something else.
+        let Some(after) = toast::replace(&row, &provisional.columns, old) else { return Ok(None) };
         rows.set_text(&key, Text::Put(after.clone()));
         Ok(Some(refresh(change, waiting, after, version)))
     }

@@ -161,7 +161,7 @@ impl Runner {
             let is_idle = flow.at_work.is_empty();
             self.progress.set_phase(if control.is_paused && is_idle { RunState::Paused } else { RunState::Running });
             let reads = !is_ending && !control.is_paused && !flow.is_finished && !flow.backlog.is_full(&self.batch);
-            let wait_until = flow.waiting_since.map(|since| since + self.batch.max_wait);
+            let wait_until = flow.waiting_since.and_then(|since| since.checked_add(self.batch.max_wait));
             tokio::select! {
                 biased;
                 Some(delivered) = flow.with_sink.next(), if !flow.with_sink.is_empty() => {

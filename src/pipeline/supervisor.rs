@@ -380,7 +380,6 @@ mod tests {
     use super::{Control, Duration, Kind, caught, stand_by};
 
     #[tokio::test]
-    #[expect(clippy::panic, reason = "a panic is what is tested")]
     async fn a_panic_stops_its_pipeline_and_is_told() {
         let ran = caught(async { panic!("a mistake of ours") }).await;
         assert_eq!(ran.unwrap_err().kind, Kind::Bug);

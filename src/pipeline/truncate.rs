@@ -6,7 +6,7 @@ use crate::error::Failure;
 use crate::event::{Change, Key, Lane, Operation, Origin, Version};
 use crate::limits;
 use crate::pipeline::document;
-use crate::pipeline::process::{Processor, Sourced, Tally, Work};
+use crate::pipeline::process::{Content, Processor, Sourced, Tally, Work};
 use crate::state::{LaneRecord, RowChange, RowKey, Text};
 
 /// The emptying of one table, while it goes on.
@@ -47,12 +47,13 @@ impl Processor {
             remembered.deleted_ms = Some(self.clock.now_ms());
             remembered.provisional = None;
             let index = self.indexes.of(&change);
-            let planned = document::plan(&change, Vec::new(), Some(remembered), &index, true).map_err(Failure::bug)?;
+            let source = Sourced { row: Some(row.clone()), value: None, is_known: true, is_event: false, content: Content::Own };
+            let planned = document::plan(&change, Vec::new(), Some(remembered), &index, &source).map_err(Failure::bug)?;
             work.causes.extend(planned.writes.iter().map(|_| cause));
             writes.extend(planned.writes);
-            work.effects.rows.push(RowChange { key: row.clone(), record, text: Text::Removed });
+            work.effects.rows.push(RowChange { key: row, record, text: Text::Removed });
             work.changes.push(change);
-            work.sources.push(Sourced { row: Some(row), value: None, is_known: true, is_event: false });
+            work.sources.push(source);
         }
         work.writes = Arc::new(writes);
         self.next_batch += 1;

@@ -83,7 +83,7 @@ impl From<rocksdb::Error> for StateError {
             // Measured: RocksDB takes writes again by itself, within 5 s, once two write buffers have room; nothing is lost.
             _ if error.as_ref().contains("No space left on device") => StateError::Unavailable(format!(
                 "the disk of the state is full: make {} MiB of room, and the pipeline goes on by itself ({error})",
-                2 * WRITE_BUFFER_BYTES >> 20
+                (2 * WRITE_BUFFER_BYTES) >> 20
             )),
             _ => StateError::Unavailable(format!("the state cannot be read or written: {error}")),
         }

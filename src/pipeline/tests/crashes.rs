@@ -25,21 +25,38 @@ const KEYS: u64 = 5;
 const LANES: u64 = 2;
 const EVENTS: u64 = 40;
 const LIVES: usize = 6;
+/// What stands in the bodies that the sink refuses.
+const BAD: &str = "\"n\":2";
 
-struct Chance(Clock);
+pub(super) struct Chance(pub Clock);
 
 impl Chance {
-    fn below(&self, bound: u64) -> u64 {
+    pub fn below(&self, bound: u64) -> u64 {
         (self.0.chance() * bound as f64) as u64
     }
 
-    fn one_in(&self, bound: u64) -> bool {
+    pub fn one_in(&self, bound: u64) -> bool {
         self.below(bound) == 0
     }
 }
 
-/// Puts events into the lanes, and gives the row that each key ends with.
-fn events(chance: &Chance, bench: &mut Bench) -> BTreeMap<u64, Value> {
+/// The documents that a change of a row leaves: what it names, but for bodies that are refused; those stay as they were.
+fn apply(documents: &mut BTreeMap<String, String>, id: u64, row: Option<&Value>) {
+    let names: Vec<String> = row.and_then(|row| row["documents"].as_array()).into_iter().flatten().map(place).collect();
+    documents.retain(|name, _| !name.starts_with(&format!("items/{id}")) || names.contains(name));
+    let body = row.map(Value::to_string).unwrap_or_default();
+    if !body.contains(BAD) {
+        documents.extend(names.into_iter().map(|name| (name, body.clone())));
+    }
+}
+
+fn place(name: &Value) -> String {
+    format!("items/{}", name.as_str().unwrap())
+}
+
+/// Puts events into the lanes, and gives the documents there are in the end.
+fn events(chance: &Chance, bench: &mut Bench) -> BTreeMap<String, String> {
+    let mut documents = BTreeMap::new();
     let mut rows: BTreeMap<u64, Value> = BTreeMap::new();
     let mut sent: Vec<(i32, u64, Value)> = Vec::new();
     let (mut transaction, mut place) = (1, 0);
@@ -47,7 +64,7 @@ fn events(chance: &Chance, bench: &mut Bench) -> BTreeMap<u64, Value> {
         (transaction, place) = if chance.one_in(2) { (transaction + 1, 0) } else { (transaction, place + 1) };
         let id = 1 + chance.below(KEYS);
         let names: Vec<String> = ["a", "b", "c"].iter().filter(|_| chance.one_in(2)).map(|name| format!("{id}{name}")).collect();
-        let row = json!({"id": id, "documents": names, "n": chance.below(2)});
+        let row = json!({"id": id, "documents": names, "n": chance.below(3)});
         let operation = match rows.contains_key(&id) {
             false => "c",
             true if chance.one_in(4) => "d",
@@ -57,6 +74,7 @@ fn events(chance: &Chance, bench: &mut Bench) -> BTreeMap<u64, Value> {
         // Below the end of the last commit, so that only the second part tells the changes of a transaction apart.
         event["source"]["lsn"] = json!(transaction * 1_000 - 500 + place);
         event["source"]["sequence"] = json!(json!([(transaction * 1_000).to_string(), null]).to_string());
+        apply(&mut documents, id, (operation != "d").then_some(&row));
         if operation == "d" {
             rows.remove(&id)
         } else {
@@ -71,11 +89,11 @@ fn events(chance: &Chance, bench: &mut Bench) -> BTreeMap<u64, Value> {
     for (lane, id, event) in sent {
         bench.put(lane, json!({"id": id}), Some(event), &[]);
     }
-    rows
+    documents
 }
 
 /// What is left to be read, the lanes mixed by chance and now and then started again.
-fn arrivals(chance: &Chance, unread: &[Message]) -> Vec<Vec<Message>> {
+pub(super) fn arrivals(chance: &Chance, unread: &[Message]) -> Vec<Vec<Message>> {
     let mut lanes: Vec<Vec<Message>> =
         (0..LANES).map(|lane| unread.iter().filter(|message| message.origin.partition as u64 == lane).cloned().collect()).collect();
     let whole = lanes.clone();
@@ -94,7 +112,7 @@ fn arrivals(chance: &Chance, unread: &[Message]) -> Vec<Vec<Message>> {
     arrivals
 }
 
-fn fate(chance: &Chance) -> Fate {
+pub(super) fn fate(chance: &Chance) -> Fate {
     let unavailable = || WriteError::Unavailable { reason: "timeout", message: "no answer".to_owned(), after: None };
     match chance.below(20) {
         0..=9 => Fate::Answered,
@@ -108,7 +126,7 @@ fn fate(chance: &Chance) -> Fate {
 }
 
 /// One life, by a sink with these fates; none when it was cut off.
-async fn live(bench: &Bench, store: &Store, arrivals: Vec<Vec<Message>>, life: Duration) -> Option<Ended> {
+pub(super) async fn live(bench: &Bench, store: &Store, arrivals: Vec<Vec<Message>>, life: Duration) -> Option<Ended> {
     let (_control, control) = watch::channel(Control::default());
     let runner = bench.runner(store, Box::new(Scripted::new(arrivals)), control);
     tokio::time::timeout(life, runner.run()).await.ok()?.ok()
@@ -117,9 +135,9 @@ async fn live(bench: &Bench, store: &Store, arrivals: Vec<Vec<Message>>, life: D
 async fn simulate(seed: u64) {
     let chance = Chance(Clock::simulated(seed, 1_790_000_000_000));
     let keep = if chance.one_in(2) { Keep::Rows } else { Keep::Versions };
-    let mut bench = Bench::new(keep, MemorySink { forgets_deletes: chance.one_in(2), ..MemorySink::default() });
+    let mut bench = Bench::new(keep, MemorySink { forgets_deletes: chance.one_in(2), refused: Some(BAD), ..MemorySink::default() });
     bench.guest = Some(named_documents);
-    let rows = events(&chance, &mut bench);
+    let expected = events(&chance, &mut bench);
     let mut store = bench.store();
     for _ in 0..LIVES {
         bench.batch_documents = 1 + chance.below(6) as usize;
@@ -138,12 +156,6 @@ async fn simulate(seed: u64) {
     let unread = bench.unread(&store);
     let ended = live(&bench, &store, arrivals(&chance, &unread), Duration::from_secs(3600)).await;
     assert_eq!(ended, Some(Ended::CaughtUp), "seed {seed}");
-    let mut expected = BTreeMap::new();
-    for row in rows.values() {
-        for name in row["documents"].as_array().unwrap() {
-            expected.insert(format!("items/{}", name.as_str().unwrap()), row.to_string());
-        }
-    }
     assert_eq!(bench.sink.bodies(), expected, "seed {seed}");
 }
 

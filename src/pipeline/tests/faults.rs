@@ -64,10 +64,9 @@ async fn no_orphans_after_a_run_that_failed_between_two_commits() {
 
 #[tokio::test(start_paused = true)]
 async fn a_delete_is_not_overtaken_by_an_older_write_that_is_tried_again() {
-    for (what, batch_documents, requests) in [
-        ("the request before it failed", 1, vec![unreachable(), unreachable()]),
-        ("its own request was taken in part", 3, vec![Fate::PutOff(0)]),
-    ] {
+    for (what, batch_documents, requests) in
+        [("the request before it failed", 1, vec![unreachable()]), ("its own request was taken in part", 3, vec![Fate::PutOff(0)])]
+    {
         let mut bench = Bench::new(Keep::Versions, MemorySink { forgets_deletes: true, ..sink_with(requests) });
         bench.batch_documents = batch_documents;
         bench.change(0, "c", 100, 1, row(1, "gone"));
@@ -93,6 +92,25 @@ async fn an_event_counts_once_and_is_one_dead_letter_however_many_of_its_documen
     let totals = metrics.totals();
     assert_eq!((totals.events_applied, totals.events_dead, totals.documents_refused), (1, 1, 3));
     assert_eq!(bench.dead().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_rejected_change_never_stops_the_rest_and_its_next_version_goes_on() {
+    fn rejecting(change: &Change) -> Outcome {
+        if change.after.as_ref().is_some_and(|row| row.contains("bad")) { Err("no price".to_owned()) } else { named_documents(change) }
+    }
+    let mut bench = Bench::new(Keep::Versions, MemorySink::default());
+    bench.guest = Some(rejecting);
+    bench.change(0, "c", 100, 1, with_documents(1, &["a"]));
+    bench.change(0, "u", 200, 1, with_documents(1, &["bad"]));
+    bench.change(0, "c", 300, 2, with_documents(2, &["b"]));
+    bench.run().await.unwrap();
+    assert_eq!(bench.sink.bodies().keys().collect::<Vec<_>>(), ["items/a", "items/b"], "what was there stays");
+    let dead: Vec<_> = bench.dead().into_iter().map(|dead| (dead.stage, dead.reason, dead.offset, dead.key)).collect();
+    assert_eq!(dead, [("transform".to_owned(), "no price".to_owned(), 1, Some("1".to_owned()))]);
+    bench.change(0, "u", 400, 1, with_documents(1, &["c"]));
+    bench.run().await.unwrap();
+    assert_eq!(bench.sink.bodies().keys().collect::<Vec<_>>(), ["items/b", "items/c"]);
 }
 
 #[tokio::test(start_paused = true)]
