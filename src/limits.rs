@@ -100,8 +100,9 @@ pub const FILE_FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
 /// Bulk requests of one pipeline in flight.
 pub const SINK_REQUESTS_IN_FLIGHT_MAX: usize = 4;
 
-/// Batches that have been worked out but are not yet committed (their effects are held in memory).
-pub const BATCHES_IN_FLIGHT_MAX: usize = 4;
+/// Batches that have been worked out but are not yet committed (their effects are held in memory): the most that a sink may
+/// ask for by `requests_in_flight`.
+pub const BATCHES_IN_FLIGHT_MAX: usize = 64;
 
 /// First and longest wait between two tries of what is down.
 pub const RETRY_DELAY_FIRST: Duration = Duration::from_millis(100);
