@@ -7,13 +7,32 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::crashes::{Chance, arrivals, fate, live};
-use super::{Bench, MISSING, MemorySink, envelope};
+use super::{Bench, Fate, MISSING, MemorySink, envelope, moved};
 use crate::clock::Clock;
 use crate::state::settings::Keep;
 
 const SEEDS: u64 = 40;
 const ROWS: u64 = 4;
 const STEPS: u64 = 30;
+
+#[tokio::test(start_paused = true)]
+async fn a_settled_value_wins_over_a_provisional_one_that_was_written_and_never_committed() {
+    let mut bench = moved(false);
+    let later = bench.messages.split_off(1);
+    let [create, update, delete] = later.try_into().unwrap();
+    bench.run().await.unwrap();
+    // Only the row as it was is known; the process dies with the new row written and not committed.
+    let store = bench.store();
+    *bench.sink.requests.lock().unwrap() = [Fate::AppliedAndLost].into();
+    assert_eq!(live(&bench, &store, vec![vec![create.clone()]], Duration::from_secs(9)).await, None);
+    assert!(bench.sink.bodies()["items/2"].contains("old"));
+    // The next life reads the lanes the other way round.
+    let again = vec![vec![update], vec![delete], vec![create]];
+    assert!(live(&bench, &store, again, Duration::from_secs(9)).await.is_some());
+    let documents = bench.sink.bodies();
+    assert_eq!(documents.keys().collect::<Vec<_>>(), ["items/2"]);
+    assert!(documents["items/2"].contains("new"), "{documents:?}");
+}
 
 /// What the database holds: id → name and long text.
 type Table = BTreeMap<u64, (u64, String)>;
