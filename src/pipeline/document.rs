@@ -8,12 +8,14 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::event::{Action, Change, DocumentVersion, JsonText, Write};
 use crate::limits;
-use crate::pipeline::process::{Content, Sourced};
+use crate::pipeline::process::Sourced;
 use crate::state::{DocumentRecord, RowRecord};
 use crate::transform::{Output, Target};
 
-/// How far a document with settled values stands above one with provisional ones: more than a row moves in one transaction.
-const FILLED_RAISE: u64 = 16;
+/// How far a document with provisional values stands below its place: a life of the process that ended before its commit may
+/// have written it, and the next one, which reads the lanes in another order, must win with the settled values. More than a
+/// row moves in one transaction.
+const PROVISIONAL_DROP: u64 = 16;
 
 /// What one change comes to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -75,7 +77,7 @@ pub fn plan(
     let mut keyless = RowRecord::default();
     let lineage = record.unwrap_or(&mut keyless);
     lineage.documents.retain(|document| document.is_live || !document.version.is_surpassed_by(change.version));
-    let mut planner = Planner { change, index, lineage, content: source.content, planned: Documents::default() };
+    let mut planner = Planner { change, index, lineage, is_provisional: source.is_provisional, planned: Documents::default() };
     let has_outputs = !outputs.is_empty();
     let mut wanted: Vec<Target> = Vec::new();
     for output in outputs {
@@ -123,7 +125,7 @@ struct Planner<'a> {
     change: &'a Change,
     index: &'a Arc<str>,
     lineage: &'a mut RowRecord,
-    content: Content,
+    is_provisional: bool,
     planned: Documents,
 }
 
@@ -151,7 +153,7 @@ impl Planner<'_> {
             routing: target.routing.as_ref().map(|routing| routing.to_string()),
             version,
             // What may not be the last word is written again once it is.
-            body_hash: body_hash.filter(|_| self.content != Content::Provisional),
+            body_hash: body_hash.filter(|_| !self.is_provisional),
             is_live: body.is_some(),
         };
         match place.and_then(|place| self.lineage.documents.get_mut(place)) {
@@ -167,13 +169,13 @@ impl Planner<'_> {
         });
     }
 
-    /// Values from elsewhere raise it: see [`Content`].
     fn version(&self, last: Option<DocumentVersion>) -> DocumentVersion {
         let version = DocumentVersion::after(self.change.version, last);
-        match self.content {
-            Content::Own | Content::Provisional => version,
-            Content::Filled => version.max(DocumentVersion(DocumentVersion::after(self.change.version, None).0 + FILLED_RAISE)),
+        if !self.is_provisional {
+            return version;
         }
+        let lowered = DocumentVersion(DocumentVersion::after(self.change.version, None).0.saturating_sub(PROVISIONAL_DROP));
+        last.map_or(lowered, |last| lowered.max(DocumentVersion(last.0 + 1)))
     }
 
     fn emit(&mut self, topic: String, key: Option<String>, body: JsonText) {

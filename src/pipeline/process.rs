@@ -14,7 +14,6 @@ use crate::pipeline::document::{self, IndexNames};
 use crate::pipeline::gate;
 use crate::pipeline::metrics::PipelineMetrics;
 use crate::pipeline::rows::{self, RowKeeper};
-use crate::pipeline::toast;
 use crate::source::decode::{Decoded, LaneMemory};
 use crate::state::settings::Keep;
 use crate::state::{DeadLetter, Effects, LaneRecord, PipelineState, RowKey, RowRecord, Rows, StateError};
@@ -100,22 +99,8 @@ pub struct Sourced {
     pub is_known: bool,
     /// Whether it counts as an event; not so what one brings about besides its own change.
     pub is_event: bool,
-    /// How much of it comes from elsewhere.
-    pub content: Content,
-}
-
-/// Whether a change alone says what its row is now.
-///
-/// A life of the process that ended before its commit may have read the lanes in another order, and have written a document
-/// with a provisional value. So the final one must not have the same version: the sink would take it for a repeat.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Content {
-    /// It does.
-    Own,
-    /// Missing values came from the row as it was, or from the refresh that settled them.
-    Filled,
-    /// As above, and they may not be the last word.
-    Provisional,
+    /// Whether values of its row may not be the last word: see [`crate::state::Provisional`].
+    pub is_provisional: bool,
 }
 
 /// Works out batches, one after the other.
@@ -188,7 +173,7 @@ impl Processor {
                 continue;
             };
             let floor = floors.get(&change.table).copied().flatten();
-            let source = Sourced { row: None, value, is_known: false, is_event: true, content: Content::Own };
+            let source = Sourced { row: None, value, is_known: false, is_event: true, is_provisional: false };
             admit(change, source, floor, rows, &mut keeper, self.keep, now_ms, work, &self.state)?;
         }
         work.effects.moved = keeper.into_moved();
@@ -303,7 +288,6 @@ fn admit(
         return Ok(());
     }
     source.is_known = rows.record(&key).is_some();
-    let lacked_values = change.after.as_deref().is_some_and(toast::may_lack_values);
     let refreshed = if keep == Keep::Rows { keeper.apply(rows, &key, &mut change)? } else { None };
     if let Some(record) = rows.record_mut(&key) {
         record.version = change.version;
@@ -311,18 +295,13 @@ fn admit(
         if change.is_delete() {
             record.provisional = None;
         }
-        source.content = match lacked_values && keep == Keep::Rows {
-            true if record.provisional.is_some() => Content::Provisional,
-            true => Content::Filled,
-            false => Content::Own,
-        };
+        source.is_provisional = record.provisional.is_some();
     }
     source.row = Some(key);
     let also = refreshed.map(|change| {
         let row = change.key.as_ref().map(|key| state.key(&change.table, &key.id));
-        let still = row.as_ref().and_then(|row| rows.record(row)).is_some_and(|record| record.provisional.is_some());
-        let content = if still { Content::Provisional } else { Content::Filled };
-        (change, Sourced { row, is_known: true, is_event: false, content, ..source.clone() })
+        let is_provisional = row.as_ref().and_then(|row| rows.record(row)).is_some_and(|record| record.provisional.is_some());
+        (change, Sourced { row, is_known: true, is_event: false, is_provisional, ..source.clone() })
     });
     work.admit(change, source);
     if let Some((change, source)) = also {

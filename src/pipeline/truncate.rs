@@ -6,7 +6,7 @@ use crate::error::Failure;
 use crate::event::{Change, Key, Lane, Operation, Origin, Version};
 use crate::limits;
 use crate::pipeline::document;
-use crate::pipeline::process::{Content, Processor, Sourced, Tally, Work};
+use crate::pipeline::process::{Processor, Sourced, Tally, Work};
 use crate::state::{LaneRecord, RowChange, RowKey, Text};
 
 /// The emptying of one table, while it goes on.
@@ -47,7 +47,7 @@ impl Processor {
             remembered.deleted_ms = Some(self.clock.now_ms());
             remembered.provisional = None;
             let index = self.indexes.of(&change);
-            let source = Sourced { row: Some(row.clone()), value: None, is_known: true, is_event: false, content: Content::Own };
+            let source = Sourced { row: Some(row.clone()), value: None, is_known: true, is_event: false, is_provisional: false };
             let planned = document::plan(&change, Vec::new(), Some(remembered), &index, &source).map_err(Failure::bug)?;
             work.causes.extend(planned.writes.iter().map(|_| cause));
             writes.extend(planned.writes);
