@@ -213,3 +213,34 @@ fn bench_measures_every_event() {
     assert_eq!(throughput["documents"].as_u64(), Some(3000), "{figures}");
     assert!(throughput["cpu_seconds"].as_f64().unwrap() > 0.0 && throughput["peak_memory_mib"].as_u64().unwrap() > 10, "{figures}");
 }
+
+#[test]
+fn the_demos_day_has_the_dead_letters_that_its_readme_tells_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let events = fs::read_to_string(repository("examples/demo/events.jsonl")).unwrap();
+    for (file, topic) in [("products", "public.products"), ("orders", "public.orders")] {
+        let lines: String = events.lines().filter(|line| line.contains(topic)).map(|line| format!("{line}\n")).collect();
+        fs::write(dir.path().join(format!("{file}.jsonl")), lines).unwrap();
+    }
+    for name in ["product_search", "order_status"] {
+        fs::copy(module(name), dir.path().join(format!("{name}.wasm"))).unwrap();
+    }
+    let text = fs::read_to_string(repository("examples/demo/rowmill.toml")).unwrap();
+    fs::write(config(dir.path()), text.replace("follow = true", "").replace("127.0.0.1:8080", "127.0.0.1:0")).unwrap();
+    let mut running = Running::start(rowmill().arg("run").arg(config(dir.path())));
+    let url = running.url();
+    wait_for("the day to end", Duration::from_secs(60), || {
+        let pipelines = get_json(&format!("{url}/admin/pipelines"));
+        pipelines["pipelines"].as_array()?.iter().all(|pipeline| pipeline["state"] == "finished").then_some(())
+    });
+    let letters = get_json(&format!("{url}/admin/pipelines/products/dead-letters"));
+    let of = |letter: &Value| (letter["stage"].as_str().unwrap().to_owned(), letter["key"].as_str().unwrap().to_owned());
+    let mut letters: Vec<(String, String)> = letters["dead_letters"].as_array().unwrap().iter().map(of).collect();
+    letters.sort();
+    letters.dedup();
+    assert_eq!(
+        letters,
+        [("sink".to_owned(), "91".to_owned()), ("transform".to_owned(), "77".to_owned())],
+        "a weight in words, a price of NaN"
+    );
+}
