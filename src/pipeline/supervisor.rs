@@ -44,7 +44,7 @@ pub enum Ending {
 /// The pipelines of a process.
 pub struct Pipelines {
     handles: Vec<Handle>,
-    store: Store,
+    store: Arc<Store>,
 }
 
 struct Handle {
@@ -94,14 +94,18 @@ impl Pipelines {
             let task = tokio::spawn(supervise(pipeline.clone(), receiver));
             Handle { pipeline, control, task: Mutex::new(Some(task)) }
         });
-        let pipelines = Self { handles: handles.collect(), store: store.clone() };
+        let handles = handles.collect();
+        let store = Arc::new(store);
+        // It ends with the pipelines: an embedding program may open the state again.
+        let measured = Arc::downgrade(&store);
         tokio::spawn(async move {
-            loop {
+            while let Some(store) = measured.upgrade() {
                 state_bytes.set(i64::try_from(store.size_bytes()).unwrap_or(i64::MAX));
+                drop(store);
                 tokio::time::sleep(Duration::from_secs(5)).await;
             }
         });
-        Ok(pipelines)
+        Ok(Self { handles, store })
     }
 
     /// Tells every pipeline to finish what is at work and end.
@@ -377,7 +381,24 @@ fn backoff(attempt: u32) -> Duration {
 mod tests {
     use tokio::sync::watch;
 
-    use super::{Control, Duration, Kind, caught, stand_by};
+    use super::{Clock, Control, Duration, Ending, Kind, Pipelines, caught, stand_by};
+
+    /// What a program that embeds us does from time to time.
+    #[tokio::test(flavor = "multi_thread")]
+    async fn pipelines_can_be_started_again_on_the_same_state_and_registry() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("events.jsonl"), "").unwrap();
+        let text = "[pipelines.p.source.file]\npath = \"events.jsonl\"\n[pipelines.p.sink.file]\npath = \"out.jsonl\"\n";
+        let registry = prometheus::Registry::new();
+        for _ in 0..2 {
+            let plan = crate::config::parse(text, dir.path(), &|_| None).unwrap();
+            let pipelines = Pipelines::start(plan, &registry, &Clock::system(), true).unwrap();
+            assert_eq!(pipelines.ended().await, Ending::CaughtUp);
+        }
+        let families = registry.gather();
+        let lag = families.iter().find(|family| family.name() == "rowmill_lag_events").unwrap();
+        assert_eq!(lag.get_metric().len(), 1, "the second takes the place of the first");
+    }
 
     #[tokio::test]
     async fn a_panic_stops_its_pipeline_and_is_told() {
