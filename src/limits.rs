@@ -138,11 +138,14 @@ pub const SERVER_REASON_BYTES_MAX: usize = 400;
 /// reading that second again.
 pub const SETTLE_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Dead letters kept for one pipeline; the oldest go first.
-pub const DEAD_LETTERS_MAX: u64 = 10_000;
+/// Most dead letters that a pipeline may be set to keep: their numbers are held in memory.
+pub const DEAD_LETTERS_MAX: u64 = 1_000_000;
 
-/// Bytes of the value kept in a dead letter.
-pub const DEAD_LETTER_BYTES_MAX: usize = 64 << 10;
+/// Bytes of an event's value shown in a list of dead letters; one alone is shown whole.
+pub const DEAD_LETTER_SHOWN_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of a row's key shown with a dead letter.
+pub const DEAD_LETTER_KEY_BYTES_MAX: usize = 4 << 10;
 
 /// Keys deleted in one step of a truncate.
 pub const TRUNCATE_STEP_KEYS_MAX: usize = 1_000;

@@ -1,23 +1,17 @@
 //! What the pipelines are doing, and telling them what to do.
 
 use axum::Json;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use serde::Serialize;
 
+use crate::api::Api;
 use crate::api::answer::{Part, Refusal};
-use crate::api::{Api, question};
-use crate::pipeline::status::{Command, CommandError, DeadLetter, PipelineStatus};
+use crate::pipeline::status::{Command, CommandError, PipelineStatus};
 
 /// An object, so that more can be said later.
 #[derive(Serialize)]
 pub struct PipelineList {
     pipelines: Vec<PipelineStatus>,
-}
-
-/// See [`PipelineList`].
-#[derive(Serialize)]
-pub struct DeadLetterList {
-    dead_letters: Vec<DeadLetter>,
 }
 
 /// Every pipeline.
@@ -44,18 +38,6 @@ pub async fn resume(State(api): State<Api>, pipeline: Part) -> Result<Json<Pipel
 /// Restarts; answers with the status after it.
 pub async fn restart(State(api): State<Api>, pipeline: Part) -> Result<Json<PipelineStatus>, Refusal> {
     command(api, pipeline, Command::Restart).await
-}
-
-/// The newest dead letters, newest first.
-pub async fn dead_letters(
-    State(api): State<Api>,
-    pipeline: Part,
-    Query(parameters): Query<Vec<(String, String)>>,
-) -> Result<Json<DeadLetterList>, Refusal> {
-    let Path(name) = pipeline?;
-    let limit = question::dead_letters_limit(&parameters).map_err(Refusal::bad_request)?;
-    let dead_letters = api.pipelines.dead_letters(&name, limit).await?.ok_or(CommandError::NotFound(name))?;
-    Ok(Json(DeadLetterList { dead_letters }))
 }
 
 async fn command(api: Api, pipeline: Part, command: Command) -> Result<Json<PipelineStatus>, Refusal> {

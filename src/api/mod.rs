@@ -8,6 +8,7 @@
 mod admin;
 mod answer;
 mod dashboard;
+mod dead;
 mod guard;
 mod health;
 mod listen;
@@ -53,7 +54,10 @@ pub fn router(api: Api) -> Router {
         .route("/admin/pipelines/{pipeline}/pause", post(admin::pause))
         .route("/admin/pipelines/{pipeline}/resume", post(admin::resume))
         .route("/admin/pipelines/{pipeline}/restart", post(admin::restart))
-        .route("/admin/pipelines/{pipeline}/dead-letters", get(admin::dead_letters))
+        .route("/admin/pipelines/{pipeline}/dead-letters", get(dead::list).delete(dead::drop_some))
+        .route("/admin/pipelines/{pipeline}/dead-letters/replay", post(dead::replay_some))
+        .route("/admin/pipelines/{pipeline}/dead-letters/{id}", get(dead::show).delete(dead::drop_one))
+        .route("/admin/pipelines/{pipeline}/dead-letters/{id}/replay", post(dead::replay))
         .route_layer(middleware::from_fn_with_state(api.clone(), guard::require_token));
     Router::new()
         .merge(admin)

@@ -1,6 +1,7 @@
 //! From the parameters of a URL to a question. Plain functions on data.
 
 use crate::limits::{DEAD_LETTERS_PAGE_MAX, SEARCH_LIMIT_MAX, SEARCH_WINDOW_MAX};
+use crate::pipeline::status::LetterFilter;
 use crate::settings::nearest;
 use crate::sink::search::{Condition, Filter, Fuzziness, SearchRequest};
 
@@ -8,6 +9,8 @@ const SEARCH_PARAMETERS: &[&str] =
     &["q", "fuzzy", "operator", "fields", "limit", "offset", "sort_by", "sort_order", "date_field", "date_from", "date_to"];
 /// Conditions on fields: `filter.FIELD`, `filter.FIELD.from`, `filter.FIELD.to`.
 const FILTER_PREFIX: &str = "filter.";
+/// What a dead letter must have: its number (several with commas), and so on; `reason` is a part of it.
+const LETTER_PARAMETERS: &[&str] = &["id", "stage", "table", "key", "topic", "reason"];
 const LIMIT_DEFAULT: usize = 10;
 const DEAD_LETTERS_DEFAULT: usize = 50;
 /// What most tables call it.
@@ -34,10 +37,36 @@ pub fn search_request(parameters: &[(String, String)]) -> Result<SearchRequest, 
     })
 }
 
-/// How many dead letters are to be shown.
-pub fn dead_letters_limit(parameters: &[(String, String)]) -> Result<usize, String> {
+/// Which dead letters are to be shown, and how many.
+pub fn dead_letters(parameters: &[(String, String)]) -> Result<(LetterFilter, usize), String> {
     let parameters: Vec<_> = parameters.iter().collect();
-    Asked::new(&parameters, &["limit"], &[])?.number("limit", DEAD_LETTERS_DEFAULT, 1, DEAD_LETTERS_PAGE_MAX)
+    let known = [LETTER_PARAMETERS, &["limit"]].concat();
+    let asked = Asked::new(&parameters, &known, &[])?;
+    Ok((letter_filter(&asked)?, asked.number("limit", DEAD_LETTERS_DEFAULT, 1, DEAD_LETTERS_PAGE_MAX)?))
+}
+
+/// Which dead letters are to be played again or dropped: all of them only where that is said.
+pub fn letters_meant(parameters: &[(String, String)]) -> Result<LetterFilter, String> {
+    let parameters: Vec<_> = parameters.iter().collect();
+    let known = [LETTER_PARAMETERS, &["all"]].concat();
+    let asked = Asked::new(&parameters, &known, &[])?;
+    let filter = letter_filter(&asked)?;
+    let is_all = asked.choice("all", &[("true", true), ("false", false)])?.unwrap_or(false);
+    match (filter == LetterFilter::default(), is_all) {
+        (true, false) => Err(format!("say which: all=true, or one of {}", LETTER_PARAMETERS.join(", "))),
+        (false, true) => Err("all=true means every dead letter: leave it out, or the others".to_owned()),
+        _ => Ok(filter),
+    }
+}
+
+fn letter_filter(asked: &Asked<'_>) -> Result<LetterFilter, String> {
+    let ids = asked.text("id").map(names).unwrap_or_default();
+    let ids: Result<Vec<u64>, String> =
+        ids.iter().map(|id| id.parse().map_err(|_| format!("{id} is not the number of a dead letter"))).collect();
+    let stage = asked.choice("stage", &[("decode", "decode"), ("transform", "transform"), ("sink", "sink")])?;
+    let text = |name: &str| asked.text(name).map(str::to_owned);
+    let (table, key, topic, reason) = (text("table"), text("key"), text("topic"), text("reason"));
+    Ok(LetterFilter { ids: ids?, stage: stage.map(str::to_owned), table, key, topic, reason })
 }
 
 fn fuzziness(asked: &Asked<'_>) -> Result<Fuzziness, String> {

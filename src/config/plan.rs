@@ -8,7 +8,7 @@ use crate::settings::Secret;
 use crate::sink::SinkSettings;
 use crate::source::SourceSettings;
 use crate::source::decode::settings::DecodeSettings;
-use crate::state::settings::{Keep, StateSettings};
+use crate::state::settings::{DeadLetterBounds, Keep, StateSettings};
 use crate::transform::settings::TransformSettings;
 
 /// What is to be run: the whole file, checked.
@@ -51,6 +51,8 @@ pub struct PipelinePlan {
     pub transform: Option<TransformSettings>,
     /// What is remembered of a row.
     pub keep: Keep,
+    /// How many dead letters are kept.
+    pub dead_letters: DeadLetterBounds,
     /// How much goes at a time.
     pub batch: BatchSettings,
     /// Which of [`crate::sink::KINDS`] its sink is.

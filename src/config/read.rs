@@ -95,9 +95,10 @@ fn pipeline(name: &str, section: &Section<'_>) -> Option<PipelinePlan> {
     let sink = chosen(section, "sink", &sinks, sink::KINDS, &[]);
 
     let keep = state::settings::read_keep(&section.section("state"));
+    let dead_letters = state::settings::read_dead_letters(&section.section("dead_letters"));
     let (batch, transform) = (batch(&section.section("batch")), transform(&section.section("transform")));
     let ((source_kind, source), (sink_kind, sink)) = (source?, sink?);
-    Some(PipelinePlan { name: name.to_owned(), source_kind, source, decode, transform, keep, batch, sink_kind, sink })
+    Some(PipelinePlan { name: name.to_owned(), source_kind, source, decode, transform, keep, dead_letters, batch, sink_kind, sink })
 }
 
 /// The kind that stands in `tables`, and its settings. Exactly one must.

@@ -1,9 +1,8 @@
 use std::collections::VecDeque;
 
-use bytes::Bytes;
-
 use crate::config::BatchSettings;
-use crate::event::{Lane, Message, Origin};
+use crate::event::{Lane, Message};
+use crate::pipeline::replay::Replay;
 use crate::source::decode::{DecodeError, Decoded, Decoder, LaneMemory};
 
 /// One message, decoded, waiting for its batch.
@@ -31,14 +30,14 @@ pub enum What {
 /// An event with what is needed to set it aside.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// Where it stood.
-    pub origin: Origin,
-    /// When it was written to the topic, in milliseconds since 1970; 0 when not known.
-    pub timestamp_ms: u64,
-    /// Its value as it came.
-    pub value: Option<Bytes>,
+    /// As it came.
+    pub message: Message,
+    /// What decoding remembered of its lane.
+    pub memory: LaneMemory,
     /// What it came to.
     pub decoded: Result<Decoded, DecodeError>,
+    /// The dead letter it is replayed from.
+    pub replay: Option<Replay>,
 }
 
 /// Items in the order they came, until they are taken as a batch.
@@ -58,8 +57,9 @@ impl Backlog {
             decoded = Ok(Decoded::Ignored("tombstone"));
         }
         let size = message.size_bytes();
-        let event = Event { origin: message.origin, timestamp_ms: message.timestamp_ms, value: message.value, decoded };
-        self.put(Item { lane: message.lane, position: message.position, memory: memory.clone(), what: What::Event(event.into()) }, size);
+        let (lane, position) = (message.lane.clone(), message.position);
+        let event = Event { message, memory: memory.clone(), decoded, replay: None };
+        self.put(Item { lane, position, memory: memory.clone(), what: What::Event(event.into()) }, size);
     }
 
     /// Notes that a lane has moved on without an event.

@@ -224,10 +224,12 @@ fn target_of(document: &DocumentRecord) -> Target {
     }
 }
 
-/// Forgets that the body of a refused write is stored: the same body is to be tried again when it comes again.
-pub fn forget_body(record: &mut RowRecord, refused: DocumentVersion) {
+/// Takes back what was planned of a refused write: the same body is to be tried again when it comes again, and a document that was to be
+/// deleted may still be there.
+pub fn take_back(record: &mut RowRecord, refused: DocumentVersion) {
     // A later batch that found the body unchanged carries the same version, so the version names the write.
     for document in record.documents.iter_mut().filter(|document| document.version == refused) {
         document.body_hash = None;
+        document.is_live = true;
     }
 }

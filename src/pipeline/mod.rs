@@ -17,6 +17,7 @@ mod gate;
 mod metrics;
 mod process;
 mod progress;
+mod replay;
 mod rows;
 mod runner;
 pub mod status;

@@ -3,20 +3,19 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use crate::clock::Clock;
 use crate::error::Failure;
-use crate::event::{Change, Key, Lane, Operation, Origin, Version, Write};
+use crate::event::{Change, Key, Lane, Message, Operation, Origin, Version, Write};
 use crate::limits;
 use crate::pipeline::batch::{Event, Item, What};
 use crate::pipeline::document::{self, IndexNames};
 use crate::pipeline::gate;
 use crate::pipeline::metrics::PipelineMetrics;
+use crate::pipeline::replay::Replay;
 use crate::pipeline::rows::{self, RowKeeper};
-use crate::source::decode::{Decoded, LaneMemory};
+use crate::source::decode::{DecodeError, Decoded, LaneMemory};
 use crate::state::settings::Keep;
-use crate::state::{DeadLetter, Effects, LaneRecord, PipelineState, RowKey, RowRecord, Rows, StateError};
+use crate::state::{DeadCause, DeadEvent, DeadLetter, Effects, LaneRecord, PipelineState, RowKey, RowRecord, Rows, StateError};
 use crate::transform::Transformer;
 
 /// A batch on its way: what it changes here, and what the sink must answer first.
@@ -93,14 +92,26 @@ impl Tally {
 pub struct Sourced {
     /// The row; none for a table without a key.
     pub row: Option<RowKey>,
-    /// Its value as it came.
-    pub value: Option<Bytes>,
+    /// The event; none for what an event brings about besides its own change.
+    pub message: Option<Message>,
+    /// What decoding remembered of the event's lane.
+    pub memory: LaneMemory,
+    /// The dead letter it is replayed from.
+    pub replay: Option<Replay>,
     /// Whether anything was known of the row before the change: then what is not remembered was not produced.
     pub is_known: bool,
     /// Whether it counts as an event; not so what one brings about besides its own change.
     pub is_event: bool,
     /// Whether values of its row may not be the last word: see [`crate::state::Provisional`].
     pub is_provisional: bool,
+}
+
+impl Sourced {
+    /// What happens to a known row without an event of its own.
+    pub fn of_row(row: RowKey) -> Self {
+        let row = Some(row);
+        Self { row, message: None, memory: LaneMemory::default(), replay: None, is_known: true, is_event: false, is_provisional: false }
+    }
 }
 
 /// Works out batches, one after the other.
@@ -126,15 +137,20 @@ pub struct Processor {
 impl Processor {
     /// Works out a batch and stages its effects, so that the next one sees them.
     pub fn work_out(&mut self, items: Vec<Item>) -> Result<Work, Failure> {
-        let mut work = Work::new(self.next_batch);
-        work.effects.positions = positions(&items)?;
+        let effects = Effects { positions: positions(&items)?, ..Effects::default() };
         let events = items.into_iter().filter_map(|item| match item.what {
             What::Event(event) => Some(*event),
             What::Passed => None,
         });
+        self.work_out_events(events.collect(), effects)
+    }
+
+    /// The same for events without a place in a lane; `effects` is what the batch changes besides.
+    pub fn work_out_events(&mut self, events: Vec<Event>, effects: Effects) -> Result<Work, Failure> {
+        let mut work = Work { effects, ..Work::new(self.next_batch) };
         let mut rows = Rows::default();
         let gate = self.metrics.stage("gate");
-        self.gate(events.collect(), &mut rows, &mut work)?;
+        self.gate(events, &mut rows, &mut work)?;
         gate.observe_duration();
         let writes = self.transform(&mut rows, &mut work)?;
         work.writes = Arc::new(writes);
@@ -149,34 +165,35 @@ impl Processor {
         self.load(&events, rows)?;
         let floors = self.floors(&events)?;
         let now_ms = self.clock.now_ms();
-        let mut keeper = RowKeeper::new(&self.state, now_ms, self.wants_before);
+        let keeper = RowKeeper::new(&self.state, now_ms, self.wants_before);
+        let mut gate = Gate { state: &self.state, keep: self.keep, now_ms, rows, keeper, work };
         for event in events {
-            let Event { origin, timestamp_ms, value, decoded } = event;
+            let Event { message, memory, decoded, replay } = event;
             let change = match decoded {
                 Ok(Decoded::Change(change)) => Some(change),
                 Ok(Decoded::Tombstone { table, key }) => {
-                    let row = rows.record(&self.state.key(&table, &key.id));
-                    row.and_then(|row| lone_tombstone(table, key, row, timestamp_ms, origin))
+                    let row = gate.rows.record(&self.state.key(&table, &key.id));
+                    row.and_then(|row| lone_tombstone(table, key, row, &message))
                 }
                 Ok(Decoded::Truncate { .. } | Decoded::Ignored(_)) => None,
                 Err(error) => {
-                    work.tally.dead += 1;
-                    let key = error.key.map(|key| cut(key.as_bytes()));
-                    let (version, table) = (error.version, error.table.as_deref().map(str::to_owned));
-                    let letter = self.dead_letter("decode", &error.reason, &origin, value.as_ref());
-                    work.effects.dead.push(DeadLetter { table, key, version, ..letter });
+                    gate.work.tally.dead += 1;
+                    let dead = self.dead_event(&error, &message, &memory, replay.as_ref());
+                    gate.work.effects.dead.push(dead);
                     continue;
                 }
             };
             let Some(change) = change else {
-                work.tally.ignored += 1;
+                gate.work.tally.ignored += 1;
                 continue;
             };
             let floor = floors.get(&change.table).copied().flatten();
-            let source = Sourced { row: None, value, is_known: false, is_event: true, is_provisional: false };
-            admit(change, source, floor, rows, &mut keeper, self.keep, now_ms, work, &self.state)?;
+            let is_event = replay.as_ref().is_none_or(|replay| !replay.is_row);
+            let message = is_event.then_some(message);
+            let source = Sourced { row: None, message, memory, replay, is_known: false, is_event, is_provisional: false };
+            gate.admit(change, source, floor)?;
         }
-        work.effects.moved = keeper.into_moved();
+        work.effects.moved = gate.keeper.into_moved();
         Ok(())
     }
 
@@ -228,27 +245,35 @@ impl Processor {
 
     /// A dead letter of a change.
     pub fn dead_change(&self, stage: &str, reason: &str, change: &Change, source: &Sourced) -> DeadLetter {
-        DeadLetter {
-            table: Some(change.table.to_string()),
-            key: change.key.as_ref().map(|key| cut(key.id.as_bytes())),
-            version: Some(change.version),
-            ..self.dead_letter(stage, reason, &change.origin, source.value.as_ref())
-        }
+        let cause = match (&source.message, &change.key) {
+            (Some(message), _) => dead_cause(message, &source.memory, source.is_known),
+            (None, Some(key)) => DeadCause::Row { key: key.json.to_string() },
+            (None, None) => DeadCause::TooLarge,
+        };
+        let letter = self.dead_letter(stage, reason, &change.origin, source.replay.as_ref(), cause);
+        let key = change.key.as_ref().map(|key| cut(&key.id));
+        DeadLetter { table: Some(change.table.to_string()), key, version: Some(change.version), ..letter }
     }
 
-    fn dead_letter(&self, stage: &str, reason: &str, origin: &Origin, value: Option<&Bytes>) -> DeadLetter {
+    /// A dead letter of what could not be decoded.
+    fn dead_event(&self, error: &DecodeError, message: &Message, memory: &LaneMemory, replay: Option<&Replay>) -> DeadLetter {
+        let letter = self.dead_letter("decode", &error.reason, &message.origin, replay, dead_cause(message, memory, false));
+        let (version, table) = (error.version, error.table.as_deref().map(str::to_owned));
+        DeadLetter { table, key: error.key.as_deref().map(cut), version, ..letter }
+    }
+
+    fn dead_letter(&self, stage: &str, reason: &str, origin: &Origin, replay: Option<&Replay>, cause: DeadCause) -> DeadLetter {
         DeadLetter {
-            id: 0,
+            id: replay.map_or(0, |replay| replay.id),
             at_ms: self.clock.now_ms(),
             stage: stage.to_owned(),
             reason: reason.to_owned(),
-            topic: origin.topic.to_string(),
-            partition: origin.partition,
-            offset: origin.offset,
+            origin: (origin.topic.to_string(), origin.partition, origin.offset),
             table: None,
             key: None,
             version: None,
-            value: value.map(|value| cut(value)),
+            replays: replay.map_or(0, |replay| replay.replays + 1),
+            cause,
         }
     }
 
@@ -265,73 +290,99 @@ impl Processor {
     }
 }
 
-/// One change at the gate.
-#[expect(clippy::too_many_arguments, reason = "the parts of one batch, each borrowed apart")]
-fn admit(
-    mut change: Change,
-    mut source: Sourced,
-    floor: Option<Version>,
-    rows: &mut Rows,
-    keeper: &mut RowKeeper<'_>,
+/// The changes of one batch at the gate.
+struct Gate<'a> {
+    state: &'a PipelineState,
     keep: Keep,
     now_ms: u64,
-    work: &mut Work,
-    state: &PipelineState,
-) -> Result<(), StateError> {
-    let Some(key) = change.key.as_ref().map(|key| state.key(&change.table, &key.id)) else {
-        // A row without a key has no history to compare with: its position alone keeps it from being applied twice.
-        work.admit(change, source);
-        return Ok(());
-    };
-    if !gate::is_newer(change.version, rows.record(&key).map(AsRef::as_ref), floor) {
-        work.tally.stale += 1;
-        return Ok(());
-    }
-    source.is_known = rows.record(&key).is_some();
-    let refreshed = if keep == Keep::Rows { keeper.apply(rows, &key, &mut change)? } else { None };
-    if let Some(record) = rows.record_mut(&key) {
-        record.version = change.version;
-        record.deleted_ms = change.is_delete().then_some(now_ms);
-        if change.is_delete() {
-            record.provisional = None;
+    rows: &'a mut Rows,
+    keeper: RowKeeper<'a>,
+    work: &'a mut Work,
+}
+
+impl Gate<'_> {
+    fn admit(&mut self, mut change: Change, mut source: Sourced, floor: Option<Version>) -> Result<(), StateError> {
+        let Some(key) = change.key.as_ref().map(|key| self.state.key(&change.table, &key.id)) else {
+            // A row without a key has no history to compare with: its position alone keeps it from being applied twice.
+            self.work.admit(change, source);
+            return Ok(());
+        };
+        let record = self.rows.record(&key).map(AsRef::as_ref);
+        if let Some(replay) = source.replay.as_ref().filter(|replay| replay.is_again(&mut change, record, floor)) {
+            source.is_known = replay.is_known;
+            return self.admit_again(change, source, key);
         }
-        source.is_provisional = record.provisional.is_some();
+        if !gate::is_newer(change.version, record, floor) {
+            self.work.tally.stale += 1;
+            return Ok(());
+        }
+        source.is_known = record.is_some();
+        let refreshed = if self.keep == Keep::Rows { self.keeper.apply(self.rows, &key, &mut change)? } else { None };
+        if let Some(record) = self.rows.record_mut(&key) {
+            record.version = change.version;
+            record.deleted_ms = change.is_delete().then_some(self.now_ms);
+            if change.is_delete() {
+                record.provisional = None;
+            }
+            source.is_provisional = record.provisional.is_some();
+        }
+        source.row = Some(key);
+        self.work.admit(change, source);
+        if let Some(also) = refreshed
+            && let Some(row) = also.key.as_ref().map(|key| self.state.key(&also.table, &key.id))
+        {
+            let is_provisional = self.rows.record(&row).is_some_and(|record| record.provisional.is_some());
+            self.work.admit(also, Sourced { is_provisional, ..Sourced::of_row(row) });
+        }
+        Ok(())
     }
-    source.row = Some(key);
-    let also = refreshed.map(|change| {
-        let row = change.key.as_ref().map(|key| state.key(&change.table, &key.id));
-        let is_provisional = row.as_ref().and_then(|row| rows.record(row)).is_some_and(|record| record.provisional.is_some());
-        (change, Sourced { row, is_known: true, is_event: false, is_provisional, ..source.clone() })
-    });
-    work.admit(change, source);
-    if let Some((change, source)) = also {
-        work.admit(change, source);
+
+    /// A dead letter's change that was applied to its row already, and only then died: the row stays as it is.
+    fn admit_again(&mut self, mut change: Change, mut source: Sourced, key: RowKey) -> Result<(), StateError> {
+        change.moved = None;
+        if self.keep == Keep::Rows && !change.is_delete() {
+            // With the values that it lacked when it came.
+            change.after = self.state.row_text(self.rows, &key)?.or(change.after);
+        }
+        source.is_provisional = self.rows.record(&key).is_some_and(|record| record.provisional.is_some());
+        source.row = Some(key);
+        self.work.admit(change, source);
+        Ok(())
     }
-    Ok(())
 }
 
 /// The delete that a tombstone stands for, when the row is there.
-fn lone_tombstone(table: Arc<str>, key: Key, row: &RowRecord, ts_ms: u64, origin: Origin) -> Option<Change> {
+fn lone_tombstone(table: Arc<str>, key: Key, row: &RowRecord, message: &Message) -> Option<Change> {
     // It is newer than all that was read of this key, so it stands just above the last of that.
     let version = Version::new(row.version.first, row.version.second.saturating_add(1));
-    row.deleted_ms.is_none().then(|| Change {
+    row.deleted_ms.is_none().then(|| delete(table, key, version, message))
+}
+
+/// The delete of a row of which only the key came.
+pub fn delete(table: Arc<str>, key: Key, version: Version, message: &Message) -> Change {
+    Change {
         operation: Operation::Delete,
-        source: origin.topic.clone(),
+        source: message.origin.topic.clone(),
         table,
         key: Some(key),
         before: None,
         after: None,
         version,
-        ts_ms,
-        origin,
+        ts_ms: message.timestamp_ms,
+        origin: message.origin.clone(),
         moved: None,
-    })
+    }
 }
 
-/// As much of a text as a dead letter keeps.
-fn cut(text: &[u8]) -> String {
-    let kept = text.get(..limits::DEAD_LETTER_BYTES_MAX.min(text.len())).unwrap_or_default();
-    String::from_utf8_lossy(kept).into_owned()
+fn dead_cause(message: &Message, memory: &LaneMemory, is_known: bool) -> DeadCause {
+    // What cannot be written cannot be read either: a replay then begins with nothing remembered.
+    let memory = serde_json::to_vec(memory).unwrap_or_default();
+    DeadCause::Event(DeadEvent::new(message, memory, is_known).into())
+}
+
+/// As much of a key as a dead letter shows.
+fn cut(key: &str) -> String {
+    key.get(..key.floor_char_boundary(limits::DEAD_LETTER_KEY_BYTES_MAX)).unwrap_or_default().to_owned()
 }
 
 /// Where each lane stands after the batch.

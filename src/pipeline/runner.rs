@@ -38,6 +38,8 @@ pub struct Control {
     pub is_draining: bool,
     /// Raised to have the pipeline started anew.
     pub restarts: u64,
+    /// Raised when dead letters were marked to be replayed.
+    pub replays: u64,
 }
 
 /// How a run of the loop ended.
@@ -117,6 +119,10 @@ struct Flow {
     beyond: HashMap<Lane, u64>,
     is_finished: bool,
     is_unsettled: bool,
+    /// [`Control::replays`] as last seen.
+    replays: u64,
+    /// Whether dead letters may be there to be replayed.
+    has_replays: bool,
 }
 
 /// The reading of one lane in this run.
@@ -132,7 +138,8 @@ struct LaneReading {
 impl Runner {
     /// Runs until there is an end, or something that this loop cannot mend.
     pub async fn run(mut self) -> Result<Ended, Failure> {
-        let mut flow = Flow { beyond: self.beyond(), ..Flow::default() };
+        let has_replays = self.processor.state.has_replays()?;
+        let mut flow = Flow { beyond: self.beyond(), has_replays, ..Flow::default() };
         let mut tick = tokio::time::interval(limits::SETTLE_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stored = self.positions.all();
@@ -142,6 +149,8 @@ impl Runner {
         self.progress.durable(&stored);
         loop {
             let control = *self.control.borrow_and_update();
+            flow.has_replays |= control.replays != flow.replays;
+            flow.replays = control.replays;
             let caught_up = self.has_caught_up(&flow);
             let is_restarting = control.restarts != self.restarts;
             let is_ending = control.is_draining || is_restarting || caught_up;
@@ -208,6 +217,14 @@ impl Runner {
     /// Works out batches while the sink has room for them.
     fn start_batches(&mut self, flow: &mut Flow) -> Result<(), Failure> {
         while flow.at_work.len() < self.batches_in_flight {
+            if flow.has_replays {
+                // A batch of their own, with nothing else at work: so none is replayed twice.
+                if !flow.at_work.is_empty() {
+                    return Ok(());
+                }
+                self.replay(flow)?;
+                continue;
+            }
             if flow.truncating.is_some() || flow.backlog.starts_with_truncate() {
                 // Nothing else is at work meanwhile.
                 if !flow.at_work.is_empty() {
@@ -272,11 +289,11 @@ impl Runner {
             }
             let Some(row) = &source.row else { continue };
             let version = write.version;
-            forget_body(&mut work.effects, row, version);
+            take_back(&mut work.effects, row, version);
             for later in &mut flow.at_work {
-                forget_body(&mut later.effects, row, version);
+                take_back(&mut later.effects, row, version);
             }
-            self.processor.state.restage(row, |record| document::forget_body(record, version));
+            self.processor.state.restage(row, |record| document::take_back(record, version));
         }
         let ts_ms = work.changes.iter().map(|change| change.ts_ms).max().unwrap_or(0);
         for change in work.changes.iter().filter(|change| change.ts_ms > 0) {
@@ -318,6 +335,17 @@ impl Runner {
         Ok(())
     }
 
+    /// The next dead letters that are to be replayed.
+    fn replay(&mut self, flow: &mut Flow) -> Result<(), Failure> {
+        let letters = self.processor.state.next_replays(self.batch.max_documents, self.batch.max_bytes)?;
+        flow.has_replays = !letters.is_empty();
+        if flow.has_replays {
+            let work = blocking(|| self.processor.replay(letters, &mut self.decoder))?;
+            self.dispatch(flow, work);
+        }
+        Ok(())
+    }
+
     /// Makes what is committed durable, and tells the source.
     fn settle(&mut self, flow: &mut Flow) -> Result<(), Failure> {
         if !flow.is_unsettled {
@@ -350,6 +378,9 @@ impl Runner {
     }
 
     fn has_caught_up(&self, flow: &Flow) -> bool {
+        if flow.has_replays {
+            return false;
+        }
         if flow.is_finished && flow.backlog.is_empty() && flow.truncating.is_none() && flow.at_work.is_empty() {
             return true;
         }
@@ -408,7 +439,7 @@ fn begin_truncate(items: &[Item]) -> Result<Truncate, Failure> {
         What::Event(event) => Some(event),
         What::Passed => None,
     });
-    match event.map(|event| (&event.decoded, &event.origin)) {
+    match event.map(|event| (&event.decoded, &event.message.origin)) {
         Some((Ok(Decoded::Truncate { table, version }), origin)) => {
             Ok(Truncate { table: table.clone(), version: *version, origin: origin.clone(), positions, reached: None })
         }
@@ -416,9 +447,9 @@ fn begin_truncate(items: &[Item]) -> Result<Truncate, Failure> {
     }
 }
 
-fn forget_body(effects: &mut crate::state::Effects, row: &RowKey, version: crate::event::DocumentVersion) {
+fn take_back(effects: &mut crate::state::Effects, row: &RowKey, version: crate::event::DocumentVersion) {
     for change in effects.rows.iter_mut().filter(|change| change.key == *row) {
-        document::forget_body(Arc::make_mut(&mut change.record), version);
+        document::take_back(Arc::make_mut(&mut change.record), version);
     }
 }
 

@@ -35,7 +35,7 @@ use crate::source::decode::Decoder;
 use crate::source::decode::settings::{DecodeSettings, Format, VersionFrom};
 use crate::source::{Arrival, Source, StoredPositions};
 use crate::state::settings::{Keep, StateSettings};
-use crate::state::{PipelineState, Store};
+use crate::state::{LetterFilter, PipelineState, Store};
 use crate::transform::Transformer;
 
 const KEYS: u64 = 6;
@@ -396,7 +396,7 @@ impl Simulation {
             .filter_map(|(id, (_, body))| Some((id.parse().unwrap(), serde_json::from_str(body.as_ref()?).unwrap())))
             .collect();
         assert_eq!(live, self.database.rows, "the index is the source");
-        let dead = self.state().dead_letters(10).unwrap();
+        let dead = self.state().dead_letters(&LetterFilter::default(), 10).unwrap();
         assert!(dead.is_empty(), "dead letters without a cause: {dead:?}");
     }
 }

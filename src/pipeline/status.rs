@@ -8,8 +8,10 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::error::Failure;
+use crate::event::Version;
 use crate::sink::search::Search;
-pub use crate::state::DeadLetter;
+pub use crate::state::{DeadLetter, LetterFilter};
+use crate::state::{DeadCause, StateError};
 
 /// The pipelines of this process, as seen from outside. Reading never waits for a pipeline's work.
 #[async_trait]
@@ -26,8 +28,14 @@ pub trait Pipelines: Send + Sync {
     /// others at once.
     async fn command(&self, name: &str, command: Command) -> Result<(), CommandError>;
 
-    /// The newest `limit` dead letters of a pipeline, newest first; none for a pipeline that is not there.
-    async fn dead_letters(&self, name: &str, limit: usize) -> Result<Option<Vec<DeadLetter>>, Failure>;
+    /// Up to `limit` of the dead letters that are meant, newest first.
+    async fn dead_letters(&self, name: &str, filter: &LetterFilter, limit: usize) -> Result<Vec<DeadLetter>, CommandError>;
+
+    /// Has the dead letters that are meant played again; answers when that is done, or after 10 s.
+    async fn replay(&self, name: &str, filter: &LetterFilter) -> Result<Replayed, CommandError>;
+
+    /// Drops the dead letters that are meant, and says how many they were.
+    async fn drop_dead_letters(&self, name: &str, filter: &LetterFilter) -> Result<u64, CommandError>;
 
     /// The sinks that can be searched.
     fn searches(&self) -> Vec<Arc<dyn Search>>;
@@ -61,6 +69,82 @@ pub enum CommandError {
     /// It was tried and failed. HTTP 503.
     #[error("{0}")]
     Failed(Failure),
+}
+
+impl From<StateError> for CommandError {
+    fn from(error: StateError) -> Self {
+        CommandError::Failed(error.into())
+    }
+}
+
+/// What became of the dead letters that were to be replayed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Replayed {
+    /// They are gone: applied, or overtaken by something newer.
+    pub replayed: u64,
+    /// They are dead letters again.
+    pub dead_again: u64,
+    /// They are replayed as soon as the pipeline gets to it.
+    pub waiting: u64,
+    /// Their events were too large to be kept.
+    pub not_kept: u64,
+}
+
+/// A dead letter for people. Bytes that are no UTF-8 are shown as best they can be.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DeadLetterStatus {
+    /// Its number in the pipeline, from 1.
+    pub id: u64,
+    /// When it was set aside, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// What refused it: `decode`, `transform` or `sink`.
+    pub stage: String,
+    /// One sentence.
+    pub reason: String,
+    /// Where it stood.
+    pub topic: String,
+    /// Where it stood.
+    pub partition: i32,
+    /// Where it stood.
+    pub offset: u64,
+    /// `schema.table`, where that is known.
+    pub table: Option<String>,
+    /// The row's key, where it could be read.
+    pub key: Option<String>,
+    /// The event's version, where it could be read.
+    pub version: Option<Version>,
+    /// How often it was replayed, and died again.
+    pub replays: u32,
+    /// The event's value as it came; none for a tombstone, and where the event was not kept.
+    pub value: Option<String>,
+    /// Whether `value` is only the beginning.
+    pub is_cut: bool,
+}
+
+impl DeadLetterStatus {
+    /// The letter with at most so many bytes of its value.
+    pub fn new(letter: DeadLetter, value_bytes_max: usize) -> Self {
+        let value = match letter.cause {
+            DeadCause::Event(event) => event.value,
+            DeadCause::Row { .. } | DeadCause::TooLarge => None,
+        };
+        let (topic, partition, offset) = letter.origin;
+        Self {
+            id: letter.id,
+            at_ms: letter.at_ms,
+            stage: letter.stage,
+            reason: letter.reason,
+            topic,
+            partition,
+            offset,
+            table: letter.table,
+            key: letter.key,
+            version: letter.version,
+            replays: letter.replays,
+            is_cut: value.as_ref().is_some_and(|value| value.len() > value_bytes_max),
+            value: value.map(|value| String::from_utf8_lossy(value.get(..value_bytes_max).unwrap_or(&value)).into_owned()),
+        }
+    }
 }
 
 /// How a pipeline is doing.

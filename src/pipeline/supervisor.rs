@@ -21,13 +21,12 @@ use crate::pipeline::metrics::PipelineMetrics;
 use crate::pipeline::process::Processor;
 use crate::pipeline::progress::Progress;
 use crate::pipeline::runner::{Control, Ended, Positions, Runner};
-use crate::pipeline::status::{Command, CommandError, DeadLetter, ModuleStatus, PipelineStatus, RunState};
+use crate::pipeline::status::{Command, CommandError, DeadLetter, LetterFilter, ModuleStatus, PipelineStatus, Replayed, RunState};
 use crate::sink::search::Search;
 use crate::sink::{Sink, SinkContext};
 use crate::source::SourceContext;
 use crate::source::decode::Decoder;
-use crate::source::decode::settings::{DecodeSettings, Format, VersionFrom};
-use crate::state::{PipelineState, Store};
+use crate::state::{PipelineState, StateError, Store};
 use crate::transform::{Component, Engine, Transform, TransformMetrics, Transformer};
 
 /// How all pipelines came to their end.
@@ -173,9 +172,37 @@ impl crate::pipeline::status::Pipelines for Pipelines {
         Ok(())
     }
 
-    async fn dead_letters(&self, name: &str, limit: usize) -> Result<Option<Vec<DeadLetter>>, Failure> {
-        let Ok(handle) = self.handle(name) else { return Ok(None) };
-        Ok(Some(handle.pipeline.open_state()?.dead_letters(limit)?))
+    async fn dead_letters(&self, name: &str, filter: &LetterFilter, limit: usize) -> Result<Vec<DeadLetter>, CommandError> {
+        Ok(self.handle(name)?.pipeline.open_state()?.dead_letters(filter, limit)?)
+    }
+
+    async fn replay(&self, name: &str, filter: &LetterFilter) -> Result<Replayed, CommandError> {
+        let handle = self.handle(name)?;
+        let state = handle.pipeline.open_state()?;
+        let meant = state.dead_letters(filter, usize::MAX)?.len();
+        let ids = state.mark_replays(filter)?;
+        handle.control.send_modify(|control| control.replays += 1);
+        let mut waiting = state.marked(&ids)?;
+        for _ in 0..limits::PAUSE_CHECKS_MAX {
+            // What is stopped or paused is not waited for.
+            if waiting == 0 || handle.pipeline.progress.is_at_rest() {
+                break;
+            }
+            tokio::time::sleep(limits::PAUSE_CHECK_INTERVAL).await;
+            waiting = state.marked(&ids)?;
+        }
+        let kept = state.dead_letters(&LetterFilter { ids: ids.clone(), ..LetterFilter::default() }, usize::MAX)?;
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        Ok(Replayed {
+            replayed: count(ids.len() - kept.len().min(ids.len())),
+            dead_again: count(kept.len().saturating_sub(waiting)),
+            waiting: count(waiting),
+            not_kept: count(meant.saturating_sub(ids.len())),
+        })
+    }
+
+    async fn drop_dead_letters(&self, name: &str, filter: &LetterFilter) -> Result<u64, CommandError> {
+        Ok(self.handle(name)?.pipeline.open_state()?.drop_dead_letters(filter)?)
     }
 
     fn searches(&self) -> Vec<Arc<dyn Search>> {
@@ -305,8 +332,9 @@ async fn run_once(pipeline: &Pipeline, control: watch::Receiver<Control>, restar
 }
 
 impl Pipeline {
-    fn open_state(&self) -> Result<PipelineState, Failure> {
-        Ok(self.store.pipeline(&self.plan.name, &unit(&self.plan.decode))?)
+    fn open_state(&self) -> Result<PipelineState, StateError> {
+        let state = self.store.pipeline(&self.plan.name, &self.plan.decode.version_unit())?;
+        Ok(state.with_dead_letters(self.plan.dead_letters.clone()))
     }
 
     async fn open_transformer(&self) -> Result<Transformer, Failure> {
@@ -358,18 +386,6 @@ impl Pipeline {
             last_error: snapshot.last_error,
             dead_letters: u64::try_from(self.metrics.dead_letters.get()).unwrap_or(0),
         }
-    }
-}
-
-/// What versions are counted in: versions of different units cannot be compared.
-fn unit(decode: &DecodeSettings) -> String {
-    match &decode.version {
-        VersionFrom::Auto if decode.format == Format::Json => "offset".to_owned(),
-        VersionFrom::Auto => "auto".to_owned(),
-        VersionFrom::Lsn => "lsn".to_owned(),
-        VersionFrom::Offset => "offset".to_owned(),
-        VersionFrom::Field(name) => format!("field:{name}"),
-        VersionFrom::Header(name) => format!("header:{name}"),
     }
 }
 

@@ -25,13 +25,14 @@ use crate::source::decode::Decoder;
 use crate::source::decode::settings::{DecodeSettings, Format, VersionFrom};
 use crate::source::{Arrival, Source};
 use crate::state::settings::{Keep, StateSettings};
-use crate::state::{DeadLetter, Store};
+use crate::state::{DeadLetter, LetterFilter, Store};
 use crate::transform::{Outcome, Transformer};
 
 mod crashes;
 mod faults;
 mod lanes;
 mod moves;
+mod replays;
 mod told;
 
 /// A source that gives what it was given, from the stored position on, and ends.
@@ -73,6 +74,7 @@ struct MemorySink {
     /// What becomes of each request before its writes are judged one by one; then the script, then all is well.
     requests: Mutex<VecDeque<Fate>>,
     refused: Option<&'static str>,
+    refuses_deletes: bool,
     /// As Elasticsearch does after `index.gc_deletes`: a delete leaves no trace.
     forgets_deletes: bool,
     writes: Mutex<usize>,
@@ -112,6 +114,9 @@ impl MemorySink {
             && body.contains(refused)
         {
             return Verdict::Refused("mapper_parsing_exception".to_owned());
+        }
+        if self.refuses_deletes && body.is_none() {
+            return Verdict::Refused("not today".to_owned());
         }
         let mut documents = self.documents.lock().unwrap();
         let place = (write.index.to_string(), write.id.to_string());
@@ -251,7 +256,7 @@ impl Bench {
     }
 
     fn dead(&self) -> Vec<DeadLetter> {
-        self.store().pipeline("test", "auto").unwrap().dead_letters(100).unwrap()
+        self.store().pipeline("test", "auto").unwrap().dead_letters(&LetterFilter::default(), 100).unwrap()
     }
 }
 
@@ -327,7 +332,7 @@ async fn one_bad_event_never_stops_the_rest() {
     bench.change(0, "c", 103, 3, row(3, "good too"));
     assert_eq!(bench.run().await, Ok(Ended::CaughtUp));
     assert_eq!(bench.sink.bodies().keys().collect::<Vec<_>>(), ["items/1", "items/3"]);
-    let dead: Vec<(String, u64, Option<String>)> = bench.dead().into_iter().rev().map(|d| (d.stage, d.offset, d.key)).collect();
+    let dead: Vec<(String, u64, Option<String>)> = bench.dead().into_iter().rev().map(|d| (d.stage, d.origin.2, d.key)).collect();
     assert_eq!(dead.len(), 3, "{dead:?}");
     assert!(dead.contains(&("sink".to_owned(), 2, Some("2".to_owned()))), "{dead:?}");
     assert!(dead.contains(&("decode".to_owned(), 3, Some("8".to_owned()))), "{dead:?}");

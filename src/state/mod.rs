@@ -18,7 +18,7 @@ mod store;
 mod tests;
 mod working;
 
-pub use dead::DeadLetter;
+pub use dead::{DeadCause, DeadEvent, DeadLetter, LetterFilter};
 pub use keys::{Half, RowKey};
 pub use record::{DocumentRecord, LaneRecord, MovedRow, Provisional, RowRecord};
 pub use store::{StateError, Store};

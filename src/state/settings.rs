@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::limits;
 use crate::settings::Section;
 
 /// Where and how the state is kept, for the whole process.
@@ -22,6 +23,43 @@ pub fn read(section: &Section<'_>) -> StateSettings {
         dir: section.path_or("dir", "state"),
         tombstone_retention: section.duration("tombstone_retention", Duration::from_secs(7 * 24 * 3600)),
         cache_bytes: section.size("cache", 64 << 20),
+    }
+}
+
+/// How many dead letters a pipeline keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetterBounds {
+    /// So many.
+    pub max_count: u64,
+    /// So many bytes of them.
+    pub max_bytes: u64,
+    /// What happens at the next one.
+    pub when_full: WhenFull,
+}
+
+/// What happens when no more dead letters may be kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The oldest goes.
+    #[default]
+    DropOldest,
+    /// The pipeline stops before the event, until a person has made room.
+    Stop,
+}
+
+impl Default for DeadLetterBounds {
+    fn default() -> Self {
+        Self { max_count: 10_000, max_bytes: 256 << 20, when_full: WhenFull::DropOldest }
+    }
+}
+
+/// Reads `[pipelines.….dead_letters]`.
+pub fn read_dead_letters(section: &Section<'_>) -> DeadLetterBounds {
+    let default = DeadLetterBounds::default();
+    DeadLetterBounds {
+        max_count: section.integer("max_count", default.max_count, 0..limits::DEAD_LETTERS_MAX + 1),
+        max_bytes: section.size("max_bytes", default.max_bytes),
+        when_full: section.choice("when_full", default.when_full, &[("drop_oldest", WhenFull::DropOldest), ("stop", WhenFull::Stop)]),
     }
 }
 

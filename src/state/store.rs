@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +10,7 @@ use rocksdb::{
 
 use crate::clock::Clock;
 use crate::error::{Failure, Kind};
+use crate::state::dead::Book;
 use crate::state::record::{decode, encode};
 use crate::state::settings::StateSettings;
 use crate::state::{MovedRow, PipelineState, RowKey, RowRecord};
@@ -41,8 +43,10 @@ pub(super) mod family {
     pub const FLOORS: &str = "floors";
     /// Number → [`crate::state::DeadLetter`].
     pub const DEAD: &str = "dead_letters";
+    /// Number of a dead letter that is to be replayed → nothing.
+    pub const REPLAYS: &str = "replays";
     /// All of them.
-    pub const ALL: [&str; 7] = [META, VERSIONS, ROWS, POSITIONS, MOVED, FLOORS, DEAD];
+    pub const ALL: [&str; 8] = [META, VERSIONS, ROWS, POSITIONS, MOVED, FLOORS, DEAD, REPLAYS];
 }
 
 /// What went wrong with the state.
@@ -57,6 +61,9 @@ pub enum StateError {
     /// The configuration does not fit what is stored.
     #[error("{0}")]
     Misfit(String),
+    /// No more dead letters may be kept.
+    #[error("{0}")]
+    Full(String),
     /// It cannot be read or written now (a full disk).
     #[error("{0}")]
     Unavailable(String),
@@ -68,7 +75,7 @@ pub enum StateError {
 impl From<StateError> for Failure {
     fn from(error: StateError) -> Self {
         let kind = match error {
-            StateError::InUse(_) | StateError::Newer(_) | StateError::Misfit(_) => Kind::Misconfigured,
+            StateError::InUse(_) | StateError::Newer(_) | StateError::Misfit(_) | StateError::Full(_) => Kind::Misconfigured,
             StateError::Unavailable(_) => Kind::Unavailable,
             StateError::Corrupt(_) => Kind::Corrupt,
         };
@@ -100,7 +107,11 @@ pub struct Store {
     pub(super) cache: Arc<VersionCache>,
     /// Held while a new pipeline gets its number.
     numbering: Arc<Mutex<()>>,
+    /// The dead letters of each pipeline, by its number.
+    pub(super) books: Books,
 }
+
+type Books = Arc<Mutex<HashMap<u32, Arc<Mutex<Book>>>>>;
 
 impl Store {
     /// Opens the state, or makes it.
@@ -205,7 +216,8 @@ impl Store {
     fn around(db: DB, cache_bytes: u64) -> Self {
         // An entry takes about 150 bytes: key, record, and the cache's own.
         let entries = usize::try_from(cache_bytes / 150).unwrap_or(usize::MAX).max(16);
-        Self { db: Arc::new(db), cache: Arc::new(Cache::with_weighter(entries, cache_bytes, RecordWeight)), numbering: Arc::default() }
+        let cache = Arc::new(Cache::with_weighter(entries, cache_bytes, RecordWeight));
+        Self { db: Arc::new(db), cache, numbering: Arc::default(), books: Arc::default() }
     }
 
     /// Whether the format is noted; fails where it is one that comes after this version.

@@ -1,16 +1,17 @@
 //! What is remembered, and what is refused.
 
+mod letters;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::settings::StateSettings;
 use super::{
-    DeadLetter, DocumentRecord, Effects, LaneRecord, MovedRow, PipelineState, RowChange, RowRecord, Rows, StateError, Store, Text,
+    DeadCause, DeadLetter, DocumentRecord, Effects, LaneRecord, LetterFilter, MovedRow, PipelineState, RowChange, RowRecord, Rows, StateError, Store, Text,
 };
 use crate::clock::Clock;
 use crate::event::{DocumentVersion, JsonText, Lane, Version};
-use crate::limits::DEAD_LETTERS_MAX;
 
 const START_MS: u64 = 1_790_000_000_000;
 
@@ -56,13 +57,12 @@ fn letter(reason: &str) -> DeadLetter {
         at_ms: 1,
         stage: "decode".to_owned(),
         reason: reason.to_owned(),
-        topic: "t".to_owned(),
-        partition: 0,
-        offset: 7,
+        origin: ("t".to_owned(), 0, 7),
         table: None,
         key: None,
         version: None,
-        value: None,
+        replays: 0,
+        cause: DeadCause::TooLarge,
     }
 }
 
@@ -125,7 +125,7 @@ fn state_and_position_move_together() {
         let mut state = store.pipeline("p", "auto").unwrap();
         let moved = state.moved(&state.key("public.t", "2")).unwrap();
         let floor = state.floor(&"public.t".into()).unwrap();
-        (seen(&state, "1"), moved, floor, state.positions().unwrap(), state.dead_letters(9).unwrap().len())
+        (seen(&state, "1"), moved, floor, state.positions().unwrap(), state.dead_letters(&LetterFilter::default(), 9).unwrap().len())
     };
     assert_eq!(fresh(&store), ((None, None), None, None, vec![], 0), "nothing before the commit");
     state.commit(1, effects).unwrap();
@@ -167,29 +167,6 @@ fn pipelines_are_kept_apart_also_when_all_are_new_at_once() {
         assert_eq!(seen(&state, "1").0, Some(u64::from(name) + 1), "p{name}");
     }
     assert!(matches!(store.pipeline("p1", "offset"), Err(StateError::Misfit(_))), "another unit of versions");
-}
-
-#[test]
-fn dead_letters_are_numbered_through_and_the_oldest_go() {
-    let dir = tempfile::tempdir().unwrap();
-    let store = open(dir.path());
-    let mut state = store.pipeline("p", "auto").unwrap();
-    let reader = store.pipeline("p", "auto").unwrap();
-    let beyond = 5;
-    for batch in 0..=DEAD_LETTERS_MAX / 1_000 {
-        let count = if batch == DEAD_LETTERS_MAX / 1_000 { beyond } else { 1_000 };
-        let effects = Effects { dead: vec![letter("x"); usize::try_from(count).unwrap()], ..Effects::default() };
-        stage_and_commit(&mut state, batch, effects);
-        assert_eq!(reader.dead_letters(1).unwrap()[0].id, batch * 1_000 + count, "a reader beside the writer sees the newest");
-    }
-    assert_eq!(state.dead_letters_count().unwrap(), DEAD_LETTERS_MAX);
-    let all = reader.dead_letters(usize::MAX).unwrap();
-    assert_eq!((all.len() as u64, all.last().unwrap().id), (DEAD_LETTERS_MAX, beyond + 1));
-    let mut again = store.pipeline("p", "auto").unwrap();
-    assert_eq!(again.dead_letters_count().unwrap(), DEAD_LETTERS_MAX);
-    stage_and_commit(&mut again, 1, Effects { dead: vec![letter("y")], ..Effects::default() });
-    assert_eq!(again.dead_letters(1).unwrap()[0].id, DEAD_LETTERS_MAX + beyond + 1, "no number is given twice");
-    assert!(store.pipeline("q", "auto").unwrap().dead_letters(9).unwrap().is_empty(), "each pipeline has its own");
 }
 
 #[test]

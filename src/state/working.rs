@@ -5,9 +5,10 @@ use std::sync::Arc;
 use rocksdb::{IteratorMode, ReadOptions, WriteBatch, WriteOptions};
 
 use crate::event::{JsonText, Lane, Version};
-use crate::limits;
-use crate::state::keys::{named, number_of, numbered, table_prefix};
+use crate::state::dead::lock;
+use crate::state::keys::{named, table_prefix};
 use crate::state::record::{decode, encode};
+use crate::state::settings::DeadLetterBounds;
 use crate::state::store::family;
 use crate::state::{DeadLetter, LaneRecord, MovedRow, RowKey, RowRecord, StateError, Store};
 
@@ -17,12 +18,12 @@ use crate::state::{DeadLetter, LaneRecord, MovedRow, RowKey, RowRecord, StateErr
 /// effects at once, the database only with [`commit`](Self::commit). When a batch fails, the whole of this is dropped and
 /// opened again, and the source read again from the last commit.
 pub struct PipelineState {
-    store: Store,
-    number: u32,
+    pub(super) store: Store,
+    pub(super) number: u32,
+    pub(super) dead_letters: DeadLetterBounds,
     staged_rows: HashMap<RowKey, Staged<(Arc<RowRecord>, Text)>>,
     staged_moved: HashMap<RowKey, Staged<Option<MovedRow>>>,
     floors: HashMap<Arc<str>, Option<Version>>,
-    dead_letters: Option<std::ops::Range<u64>>,
 }
 
 /// Something of a batch that is not committed yet.
@@ -65,8 +66,10 @@ pub struct Effects {
     pub floors: Vec<(Arc<str>, Version)>,
     /// Where lanes stand after the batch.
     pub positions: Vec<(Lane, LaneRecord)>,
-    /// What was set aside; ids are given at the commit.
+    /// What was set aside; new ones get their ids at the commit.
     pub dead: Vec<DeadLetter>,
+    /// Dead letters that were replayed: they go, but for those that are in `dead` again.
+    pub replayed: Vec<u64>,
 }
 
 /// The rows of a batch being worked on: each key once, with what the batch has done to it so far.
@@ -123,7 +126,13 @@ impl Rows {
 
 impl PipelineState {
     pub(super) fn new(store: Store, number: u32) -> Self {
-        Self { store, number, staged_rows: HashMap::new(), staged_moved: HashMap::new(), floors: HashMap::new(), dead_letters: None }
+        let dead_letters = DeadLetterBounds::default();
+        Self { store, number, dead_letters, staged_rows: HashMap::new(), staged_moved: HashMap::new(), floors: HashMap::new() }
+    }
+
+    /// The same, with other bounds of dead letters.
+    pub fn with_dead_letters(self, dead_letters: DeadLetterBounds) -> Self {
+        Self { dead_letters, ..self }
     }
 
     /// The database this is a part of.
@@ -264,9 +273,17 @@ impl PipelineState {
         for (table, version) in &effects.floors {
             writes.put_cf(floors, named(self.number, table), encode(version)?);
         }
-        let dead_letters = self.write_dead_letters(&mut writes, &effects.dead)?;
-        self.store.db.write_opt(writes, &WriteOptions::default())?;
-        self.dead_letters = Some(dead_letters);
+        if effects.dead.is_empty() && effects.replayed.is_empty() {
+            self.store.db.write_opt(writes, &WriteOptions::default())?;
+        } else {
+            let shared = self.book()?;
+            // Held over the write: letters may be dropped by others meanwhile.
+            let mut book = lock(&shared);
+            let mut after = book.clone();
+            self.set_aside(&mut writes, &mut after, &effects)?;
+            self.store.db.write_opt(writes, &WriteOptions::default())?;
+            *book = after;
+        }
         for row in effects.rows {
             if self.staged_rows.get(&row.key).is_some_and(|staged| staged.batch == batch) {
                 self.staged_rows.remove(&row.key);
@@ -289,24 +306,6 @@ impl PipelineState {
         Ok(positions)
     }
 
-    /// Dead letters, newest first.
-    pub fn dead_letters(&self, limit: usize) -> Result<Vec<DeadLetter>, StateError> {
-        let mut letters: Vec<DeadLetter> = Vec::new();
-        let mut options = ReadOptions::default();
-        options.set_iterate_range(rocksdb::PrefixRange(self.number.to_be_bytes().to_vec()));
-        for entry in self.store.db.iterator_cf_opt(self.store.family(family::DEAD)?, options, IteratorMode::End).take(limit) {
-            let (_, value) = entry?;
-            letters.push(decode("dead letter", &value)?);
-        }
-        Ok(letters)
-    }
-
-    /// How many dead letters there are.
-    pub fn dead_letters_count(&mut self) -> Result<u64, StateError> {
-        let numbers = self.dead_letter_numbers()?;
-        Ok(numbers.end - numbers.start)
-    }
-
     fn write_rows(&self, writes: &mut WriteBatch, effects: &Effects) -> Result<(), StateError> {
         let versions = self.store.family(family::VERSIONS)?;
         let (texts, moves) = (self.store.family(family::ROWS)?, self.store.family(family::MOVED)?);
@@ -327,43 +326,8 @@ impl PipelineState {
         Ok(())
     }
 
-    /// Adds dead letters, drops the oldest above the bound, and gives the numbers there are then.
-    fn write_dead_letters(&mut self, writes: &mut WriteBatch, dead: &[DeadLetter]) -> Result<std::ops::Range<u64>, StateError> {
-        let mut numbers = self.dead_letter_numbers()?;
-        let family = self.store.family(family::DEAD)?;
-        for letter in dead {
-            let letter = DeadLetter { id: numbers.end, ..letter.clone() };
-            writes.put_cf(family, numbered(self.number, letter.id), encode(&letter)?);
-            numbers.end += 1;
-        }
-        while numbers.end - numbers.start > limits::DEAD_LETTERS_MAX {
-            writes.delete_cf(family, numbered(self.number, numbers.start));
-            numbers.start += 1;
-        }
-        Ok(numbers)
-    }
-
-    fn dead_letter_numbers(&mut self) -> Result<std::ops::Range<u64>, StateError> {
-        if let Some(numbers) = &self.dead_letters {
-            return Ok(numbers.clone());
-        }
-        let mut numbers = 1..1;
-        let mut is_first = true;
-        self.each(family::DEAD, |key, _| {
-            let number = number_of(key).unwrap_or_default();
-            if is_first {
-                numbers.start = number;
-                is_first = false;
-            }
-            numbers.end = number + 1;
-            Ok(true)
-        })?;
-        self.dead_letters = Some(numbers.clone());
-        Ok(numbers)
-    }
-
     /// Calls `visit` for each entry of this pipeline in a family, until it says false.
-    fn each(&self, family: &str, mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool, StateError>) -> Result<(), StateError> {
+    pub(super) fn each(&self, family: &str, mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool, StateError>) -> Result<(), StateError> {
         let prefix = self.number.to_be_bytes();
         let mut options = ReadOptions::default();
         options.set_iterate_range(rocksdb::PrefixRange(prefix.to_vec()));

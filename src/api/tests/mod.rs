@@ -16,13 +16,14 @@ use tower::ServiceExt;
 
 use crate::api::{Api, router};
 use crate::config::ServerSettings;
-use crate::error::Failure;
 use crate::event::Version;
 use crate::metrics::Metrics;
 use crate::pipeline::status::{
-    Command, CommandError, DeadLetter, LaneStatus, LastError, ModuleStatus, PipelineStatus, Pipelines, Rates, RunState, Totals,
+    Command, CommandError, DeadLetter, LaneStatus, LastError, LetterFilter, ModuleStatus, PipelineStatus, Pipelines, Rates, Replayed, RunState,
+    Totals,
 };
 use crate::settings::Secret;
+use crate::state::DeadCause;
 use crate::sink::search::{Hit, Search, SearchError, SearchRequest, SearchResponse};
 
 /// Pipelines that write down what they are told.
@@ -48,9 +49,18 @@ impl Pipelines for Invented {
         self.refusal.clone().map_or(Ok(()), Err)
     }
 
-    async fn dead_letters(&self, name: &str, limit: usize) -> Result<Option<Vec<DeadLetter>>, Failure> {
-        let letters = (1..=3).rev().map(letter).take(limit).collect();
-        Ok(self.get(name).map(|_| letters))
+    async fn dead_letters(&self, name: &str, filter: &LetterFilter, limit: usize) -> Result<Vec<DeadLetter>, CommandError> {
+        self.get(name).ok_or_else(|| CommandError::NotFound(name.to_owned()))?;
+        Ok((1..=3).rev().map(letter).filter(|letter| filter.matches(letter)).take(limit).collect())
+    }
+
+    async fn replay(&self, name: &str, filter: &LetterFilter) -> Result<Replayed, CommandError> {
+        let replayed = self.drop_dead_letters(name, filter).await?;
+        Ok(Replayed { replayed, ..Replayed::default() })
+    }
+
+    async fn drop_dead_letters(&self, name: &str, filter: &LetterFilter) -> Result<u64, CommandError> {
+        Ok(self.dead_letters(name, filter, 9).await?.len() as u64)
     }
 
     fn searches(&self) -> Vec<Arc<dyn Search>> {
@@ -123,13 +133,12 @@ fn letter(id: u64) -> DeadLetter {
         at_ms: 1_000 * id,
         stage: "transform".to_owned(),
         reason: "price is no number".to_owned(),
-        topic: "public.products".to_owned(),
-        partition: 0,
-        offset: 40 + id,
+        origin: ("public.products".to_owned(), 0, 40 + id),
         table: Some("public.products".to_owned()),
         key: Some(id.to_string()),
         version: Some(Version::new(9, 1)),
-        value: None,
+        replays: 0,
+        cause: DeadCause::TooLarge,
     }
 }
 

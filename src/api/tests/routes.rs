@@ -123,7 +123,7 @@ async fn dead_letters_are_listed_newest_first() {
     let app = app(two(), &server());
     expect![[r#"
         GET /admin/pipelines/products/dead-letters?limit=1
-          200 {"dead_letters":[{"id":3,"at_ms":3000,"stage":"transform","reason":"price is no number","topic":"public.products","partition":0,"offset":43,"table":"public.products","key":"3","version":{"first":9,"second":1},"value":null}]}
+          200 {"dead_letters":[{"id":3,"at_ms":3000,"stage":"transform","reason":"price is no number","topic":"public.products","partition":0,"offset":43,"table":"public.products","key":"3","version":{"first":9,"second":1},"replays":0,"value":null,"is_cut":false}]}
         GET /admin/pipelines/products/dead-letters?limit=0
           400 {"error":"limit must be a whole number from 1 to 1000"}
         GET /admin/pipelines/products/dead-letters?limits=1
@@ -139,6 +139,68 @@ async fn dead_letters_are_listed_newest_first() {
                 "GET /admin/pipelines/products/dead-letters?limit=0",
                 "GET /admin/pipelines/products/dead-letters?limits=1",
                 "GET /admin/pipelines/nowhere/dead-letters",
+            ],
+        )
+        .await,
+    );
+}
+
+#[tokio::test]
+async fn dead_letters_are_shown_replayed_and_dropped_one_by_one_or_by_what_they_have() {
+    let app = app(two(), &server());
+    expect![[r#"
+        GET /admin/pipelines/products/dead-letters/2
+          200 {"id":2,"at_ms":2000,"stage":"transform","reason":"price is no number","topic":"public.products","partition":0,"offset":42,"table":"public.products","key":"2","version":{"first":9,"second":1},"replays":0,"value":null,"is_cut":false}
+        GET /admin/pipelines/products/dead-letters/9
+          404 {"error":"pipeline products has no dead letter 9: it was replayed or dropped, or never there"}
+        GET /admin/pipelines/products/dead-letters/two
+          400 {"error":"two is not the number of a dead letter: use an id from the list"}
+        GET /admin/pipelines/products/dead-letters?key=2&reason=NUMBER
+          200 {"dead_letters":[{"id":2,"at_ms":2000,"stage":"transform","reason":"price is no number","topic":"public.products","partition":0,"offset":42,"table":"public.products","key":"2","version":{"first":9,"second":1},"replays":0,"value":null,"is_cut":false}]}
+        GET /admin/pipelines/products/dead-letters?stage=sinks
+          400 {"error":"stage must be one of decode, transform, sink"}
+        POST /admin/pipelines/products/dead-letters/2/replay
+          200 {"replayed":1,"dead_again":0,"waiting":0,"not_kept":0}
+        POST /admin/pipelines/products/dead-letters/9/replay
+          404 {"error":"pipeline products has no dead letter 9: it was replayed or dropped, or never there"}
+        POST /admin/pipelines/products/dead-letters/replay
+          400 {"error":"say which: all=true, or one of id, stage, table, key, topic, reason"}
+        POST /admin/pipelines/products/dead-letters/replay?stage=transform&table=public.products
+          200 {"replayed":3,"dead_again":0,"waiting":0,"not_kept":0}
+        POST /admin/pipelines/products/dead-letters/replay?all=true&key=1
+          400 {"error":"all=true means every dead letter: leave it out, or the others"}
+        DELETE /admin/pipelines/products/dead-letters/2
+          200 {"dropped":1}
+        DELETE /admin/pipelines/products/dead-letters/9
+          404 {"error":"pipeline products has no dead letter 9: it was replayed or dropped, or never there"}
+        DELETE /admin/pipelines/products/dead-letters
+          400 {"error":"say which: all=true, or one of id, stage, table, key, topic, reason"}
+        DELETE /admin/pipelines/products/dead-letters?id=1,3
+          200 {"dropped":2}
+        DELETE /admin/pipelines/products/dead-letters?all=true
+          200 {"dropped":3}
+        DELETE /admin/pipelines/nowhere/dead-letters?all=true
+          404 {"error":"pipeline nowhere does not exist"}
+    "#]].assert_eq(
+        &answers(
+            &app,
+            &[
+                "GET /admin/pipelines/products/dead-letters/2",
+                "GET /admin/pipelines/products/dead-letters/9",
+                "GET /admin/pipelines/products/dead-letters/two",
+                "GET /admin/pipelines/products/dead-letters?key=2&reason=NUMBER",
+                "GET /admin/pipelines/products/dead-letters?stage=sinks",
+                "POST /admin/pipelines/products/dead-letters/2/replay",
+                "POST /admin/pipelines/products/dead-letters/9/replay",
+                "POST /admin/pipelines/products/dead-letters/replay",
+                "POST /admin/pipelines/products/dead-letters/replay?stage=transform&table=public.products",
+                "POST /admin/pipelines/products/dead-letters/replay?all=true&key=1",
+                "DELETE /admin/pipelines/products/dead-letters/2",
+                "DELETE /admin/pipelines/products/dead-letters/9",
+                "DELETE /admin/pipelines/products/dead-letters",
+                "DELETE /admin/pipelines/products/dead-letters?id=1,3",
+                "DELETE /admin/pipelines/products/dead-letters?all=true",
+                "DELETE /admin/pipelines/nowhere/dead-letters?all=true",
             ],
         )
         .await,
@@ -198,6 +260,11 @@ async fn every_admin_call_needs_the_token_and_nothing_else_does() {
         "POST /admin/pipelines/products/resume",
         "POST /admin/pipelines/products/restart",
         "GET /admin/pipelines/products/dead-letters",
+        "GET /admin/pipelines/products/dead-letters/1",
+        "DELETE /admin/pipelines/products/dead-letters",
+        "DELETE /admin/pipelines/products/dead-letters/1",
+        "POST /admin/pipelines/products/dead-letters/replay",
+        "POST /admin/pipelines/products/dead-letters/1/replay",
     ];
     for line in admin {
         for wrong in ["", "Bearer ", "Bearer geheim2", "Bearer gehei", "Bearer GEHEIM", "Basic geheim", "geheim", "Bearer  geheim"] {

@@ -106,7 +106,7 @@ async fn one_rejected_change_never_stops_the_rest_and_its_next_version_goes_on()
     bench.change(0, "c", 300, 2, with_documents(2, &["b"]));
     bench.run().await.unwrap();
     assert_eq!(bench.sink.bodies().keys().collect::<Vec<_>>(), ["items/a", "items/b"], "what was there stays");
-    let dead: Vec<_> = bench.dead().into_iter().map(|dead| (dead.stage, dead.reason, dead.offset, dead.key)).collect();
+    let dead: Vec<_> = bench.dead().into_iter().map(|dead| (dead.stage, dead.reason, dead.origin.2, dead.key)).collect();
     assert_eq!(dead, [("transform".to_owned(), "no price".to_owned(), 1, Some("1".to_owned()))]);
     bench.change(0, "u", 400, 1, with_documents(1, &["c"]));
     bench.run().await.unwrap();

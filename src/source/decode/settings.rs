@@ -11,6 +11,20 @@ pub struct DecodeSettings {
     pub version: VersionFrom,
 }
 
+impl DecodeSettings {
+    /// What versions are counted in: versions of different units cannot be compared.
+    pub fn version_unit(&self) -> String {
+        match &self.version {
+            VersionFrom::Auto if self.format == Format::Json => "offset".to_owned(),
+            VersionFrom::Auto => "auto".to_owned(),
+            VersionFrom::Lsn => "lsn".to_owned(),
+            VersionFrom::Offset => "offset".to_owned(),
+            VersionFrom::Field(name) => format!("field:{name}"),
+            VersionFrom::Header(name) => format!("header:{name}"),
+        }
+    }
+}
+
 /// What a value is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {

@@ -1,6 +1,6 @@
 use bytes::Bytes;
 
-use crate::limits::{DEAD_LETTER_BYTES_MAX, MESSAGE_BYTES_MAX};
+use crate::limits::{DEAD_LETTER_SHOWN_BYTES_MAX, MESSAGE_BYTES_MAX};
 
 /// One line, without its line break.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -9,7 +9,7 @@ pub(super) struct Line {
     pub(super) number: u64,
     /// The byte after the line and its break.
     pub(super) end: u64,
-    /// The line. Of one that is longer than a message may be, only as much as a dead letter keeps.
+    /// The line. Of one that is longer than a message may be, only as much as a list of dead letters shows.
     pub(super) text: Bytes,
 }
 
@@ -77,9 +77,9 @@ impl Splitter {
             return;
         }
         if self.pending.len() + text.len() > self.bytes_max {
-            let missing = DEAD_LETTER_BYTES_MAX.saturating_sub(self.pending.len()).min(text.len());
+            let missing = DEAD_LETTER_SHOWN_BYTES_MAX.saturating_sub(self.pending.len()).min(text.len());
             self.pending.extend(text.iter().take(missing));
-            self.pending.truncate(DEAD_LETTER_BYTES_MAX);
+            self.pending.truncate(DEAD_LETTER_SHOWN_BYTES_MAX);
             self.pending.shrink_to_fit();
             self.is_too_long = true;
         } else {
