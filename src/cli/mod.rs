@@ -7,9 +7,11 @@
 
 pub mod bench;
 pub mod check;
+pub mod dead;
 pub mod demo;
 pub mod logging;
 pub mod run;
+mod running;
 pub mod state;
 
 use std::ffi::OsString;
@@ -57,6 +59,14 @@ pub enum Command {
     },
     /// Run the embedded shop: recorded and live change events, two transforms, an embedded index, a dashboard
     Demo(demo::DemoOptions),
+    /// Look at dead letters, play them again, or drop them
+    Dead {
+        /// The configuration file
+        config: PathBuf,
+        /// What to do
+        #[command(subcommand)]
+        command: dead::Dead,
+    },
     /// Look at what is remembered
     State {
         /// The configuration file
@@ -84,6 +94,7 @@ pub async fn dispatch(invocation: Invocation) -> ExitCode {
         Command::Run { config, until_caught_up } => run::run(&config, until_caught_up).await,
         Command::Check { config } => check::check(&config),
         Command::Demo(options) => demo::demo(options).await,
+        Command::Dead { config, command } => dead::dead(&config, &command).await,
         Command::State { config, look } => state::state(&config, &look),
         Command::Bench(options) => bench::bench(options).await,
     })

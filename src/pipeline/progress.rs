@@ -111,6 +111,11 @@ impl Progress {
         !self.is_looping() || self.lock().phase == RunState::Paused
     }
 
+    /// Whether it does nothing until a person says so.
+    pub fn is_held(&self) -> bool {
+        matches!(self.lock().phase, RunState::Paused | RunState::Stopped)
+    }
+
     /// Whether the sink is waited for.
     pub fn is_sink_in_trouble(&self) -> bool {
         self.lock().sink_trouble.is_some()

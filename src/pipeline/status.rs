@@ -10,8 +10,8 @@ use serde::Serialize;
 use crate::error::Failure;
 use crate::event::Version;
 use crate::sink::search::Search;
-pub use crate::state::{DeadLetter, LetterFilter};
 use crate::state::{DeadCause, StateError};
+pub use crate::state::{DeadLetter, LetterFilter};
 
 /// The pipelines of this process, as seen from outside. Reading never waits for a pipeline's work.
 #[async_trait]

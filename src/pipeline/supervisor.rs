@@ -184,8 +184,7 @@ impl crate::pipeline::status::Pipelines for Pipelines {
         handle.control.send_modify(|control| control.replays += 1);
         let mut waiting = state.marked(&ids)?;
         for _ in 0..limits::PAUSE_CHECKS_MAX {
-            // What is stopped or paused is not waited for.
-            if waiting == 0 || handle.pipeline.progress.is_at_rest() {
+            if waiting == 0 || handle.pipeline.progress.is_held() {
                 break;
             }
             tokio::time::sleep(limits::PAUSE_CHECK_INTERVAL).await;
@@ -222,7 +221,7 @@ async fn supervise(pipeline: Arc<Pipeline>, mut control: watch::Receiver<Control
     let mut attempt: u32 = 0;
     loop {
         let started = pipeline.clock.instant();
-        let restarts = control.borrow_and_update().restarts;
+        let Control { restarts, replays, .. } = *control.borrow_and_update();
         let ran = tokio::select! {
             ran = caught(run_once(&pipeline, control.clone(), restarts)) => ran,
             // Connecting to what is down takes for ever; neither the end of the process nor a restart waits for it.
@@ -234,7 +233,8 @@ async fn supervise(pipeline: Arc<Pipeline>, mut control: watch::Receiver<Control
                 pipeline.progress.set_phase(RunState::Finished);
                 // A source that has ended is no reason to close the search API over what it brought.
                 let stays = ended == Ended::CaughtUp && !pipeline.until_caught_up;
-                if !stays || !stand_by(&mut control, restarts, None).await {
+                // Dead letters are replayed by a run that finds nothing else to do.
+                if !stays || !told_to_run(&mut control, |control| control.restarts != restarts || control.replays != replays).await {
                     return Ok(ended);
                 }
             }
@@ -266,14 +266,17 @@ async fn caught(run: impl Future<Output = Result<Ended, Failure>>) -> Result<End
 /// Waits for `delay` or for a restart (without a delay: for a restart alone), also for one that was asked for since the run
 /// with `restarts` began. False: the process ends.
 async fn stand_by(control: &mut watch::Receiver<Control>, restarts: u64, delay: Option<Duration>) -> bool {
-    let told = async {
-        let changed = control.wait_for(|control| control.is_draining || control.restarts != restarts).await;
-        changed.is_ok_and(|control| !control.is_draining)
-    };
+    let told = told_to_run(control, |control| control.restarts != restarts);
     match delay {
         None => told.await,
         Some(delay) => tokio::time::timeout(delay, told).await.unwrap_or(true),
     }
+}
+
+/// Waits until `is_told` is so. False: the process ends.
+async fn told_to_run(control: &mut watch::Receiver<Control>, is_told: impl Fn(&Control) -> bool) -> bool {
+    let changed = control.wait_for(|control| control.is_draining || is_told(control)).await;
+    changed.is_ok_and(|control| !control.is_draining)
 }
 
 /// Ends when the process drains, or a restart is asked for, while the pipeline has not got to its loop.

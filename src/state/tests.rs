@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use super::settings::StateSettings;
 use super::{
-    DeadCause, DeadLetter, DocumentRecord, Effects, LaneRecord, LetterFilter, MovedRow, PipelineState, RowChange, RowRecord, Rows, StateError, Store, Text,
+    DeadCause, DeadLetter, DocumentRecord, Effects, LaneRecord, LetterFilter, MovedRow, PipelineState, RowChange, RowRecord, Rows,
+    StateError, Store, Text,
 };
 use crate::clock::Clock;
 use crate::event::{DocumentVersion, JsonText, Lane, Version};

@@ -129,6 +129,55 @@ fn bad_events_become_dead_letters_and_the_rest_goes_on() {
     assert!(running.terminate().success());
 }
 
+/// What a `rowmill dead` command prints, a JSON value a line, and whether it went well.
+fn dead(dir: &Path, arguments: &[&str]) -> (Vec<Value>, bool) {
+    let output = output(rowmill().arg("dead").arg(config(dir)).args(arguments));
+    let lines = String::from_utf8(output.stdout).unwrap();
+    (lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), output.status.success())
+}
+
+#[test]
+fn dead_letters_are_listed_replayed_and_dropped_by_command_while_it_runs_and_while_it_does_not() {
+    let strict = format!("[pipelines.p.transform]\nmodule = \"{}\"\n", module("hostile"));
+    let mut events = line(1, &json!({"id": 1}), Some("no JSON".to_owned()));
+    events.extend((2..=5).map(|id| change(id, "c", 100 + id, &json!({"id": id, "mode": "reject"}))));
+    let dir = folder(&events, &strict);
+    let run_once = || succeed(rowmill().arg("run").arg(config(dir.path())).arg("--until-caught-up"));
+    run_once();
+    let (letters, _) = dead(dir.path(), &["list", "--stage", "transform", "--limit", "3"]);
+    let ids: Vec<u64> = letters.iter().map(|letter| letter["id"].as_u64().unwrap()).collect();
+    assert_eq!((ids, &letters[0]["pipeline"], &letters[0]["key"]), (vec![5, 4, 3], &json!("p"), &json!("5")));
+    let (shown, _) = dead(dir.path(), &["show", "1"]);
+    assert_eq!((&shown[0]["value"], &shown[0]["stage"]), (&json!("no JSON"), &json!("decode")));
+    assert!(!dead(dir.path(), &["show", "77"]).1);
+    assert!(!dead(dir.path(), &["drop"]).1, "all of them only where that is said");
+    assert_eq!(dead(dir.path(), &["drop", "5"]), (vec![json!({"dropped": 1})], true));
+
+    // Nobody runs: marked now, replayed by the next run, which lets them through.
+    assert_eq!(dead(dir.path(), &["replay", "--key", "2"]), (vec![json!({"waiting": 1})], true));
+    let text = fs::read_to_string(config(dir.path())).unwrap();
+    let without = text.replace(&strict, "");
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let without = without.replace("127.0.0.1:0", &format!("127.0.0.1:{port}"));
+    fs::write(config(dir.path()), &without).unwrap();
+    run_once();
+    let row = |line: &Value| (line["id"].clone(), line["version"].clone());
+    assert_eq!(json_lines(&dir.path().join("out.jsonl")).iter().map(row).collect::<Vec<_>>(), [(json!("2"), json!(102 << 8))]);
+
+    let mut running = Running::start(rowmill().arg("run").arg(config(dir.path())));
+    let url = running.url();
+    wait_for("the pipeline to run", Duration::from_secs(30), || (http("GET", &format!("{url}/health/ready"), None).0 == 200).then_some(()));
+    let replayed = |replayed: u64, dead_again: u64| json!({"replayed": replayed, "dead_again": dead_again, "waiting": 0, "not_kept": 0});
+    assert_eq!(dead(dir.path(), &["replay", "3"]), (vec![replayed(1, 0)], true));
+    assert_eq!(dead(dir.path(), &["replay", "--all"]), (vec![replayed(1, 1)], false), "one of them is still no JSON");
+    let (letters, _) = dead(dir.path(), &["list"]);
+    assert_eq!((letters.len(), &letters[0]["id"], &letters[0]["replays"]), (1, &json!(1), &json!(1)));
+    assert_eq!(dead(dir.path(), &["drop", "--reason", "json"]), (vec![json!({"dropped": 1})], true));
+    let documents: Vec<Value> = json_lines(&dir.path().join("out.jsonl")).iter().map(|line| line["id"].clone()).collect();
+    assert_eq!(documents, [json!("2"), json!("3"), json!("4")]);
+    assert!(running.terminate().success());
+}
+
 #[test]
 fn five_mistakes_show_five_problems_with_their_lines() {
     let dir = tempfile::tempdir().unwrap();

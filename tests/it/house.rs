@@ -30,6 +30,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("elasticsearch", &["connect", "sink/elasticsearch"]),
     ("tantivy", &["sink/embedded"]),
     ("axum", &["api", "cli/bench"]),
+    ("hyper", &["cli"]),
+    ("http_body_util", &["cli"]),
     ("clap", &["cli"]),
     ("tracing_subscriber", &["cli"]),
     ("toml_edit", &["settings", "config"]),

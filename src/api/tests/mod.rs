@@ -19,12 +19,12 @@ use crate::config::ServerSettings;
 use crate::event::Version;
 use crate::metrics::Metrics;
 use crate::pipeline::status::{
-    Command, CommandError, DeadLetter, LaneStatus, LastError, LetterFilter, ModuleStatus, PipelineStatus, Pipelines, Rates, Replayed, RunState,
-    Totals,
+    Command, CommandError, DeadLetter, LaneStatus, LastError, LetterFilter, ModuleStatus, PipelineStatus, Pipelines, Rates, Replayed,
+    RunState, Totals,
 };
 use crate::settings::Secret;
-use crate::state::DeadCause;
 use crate::sink::search::{Hit, Search, SearchError, SearchRequest, SearchResponse};
+use crate::state::DeadCause;
 
 /// Pipelines that write down what they are told.
 #[derive(Default)]

@@ -8,8 +8,8 @@ use super::faults::named_documents;
 use super::{Bench, MISSING, MemorySink, envelope, moved, row};
 use crate::event::{Change, JsonText};
 use crate::pipeline::runner::Ended;
-use crate::state::settings::Keep;
 use crate::state::LetterFilter;
+use crate::state::settings::Keep;
 use crate::transform::{Outcome, Output, Target};
 
 impl Bench {

@@ -1,8 +1,8 @@
 //! Dead letters: numbered, bounded, marked, dropped.
 
 use super::{DeadCause, DeadLetter, Effects, LetterFilter, PipelineState, StateError, letter, open, stage_and_commit};
-use crate::state::settings::{DeadLetterBounds, WhenFull};
 use crate::state::DeadEvent;
+use crate::state::settings::{DeadLetterBounds, WhenFull};
 
 fn all() -> LetterFilter {
     LetterFilter::default()
