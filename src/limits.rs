@@ -100,6 +100,12 @@ pub const FILE_FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
 /// Bulk requests of one pipeline in flight.
 pub const SINK_REQUESTS_IN_FLIGHT_MAX: usize = 4;
 
+/// How much of a full request comes back with each good answer, after a sink was overloaded by a single one.
+pub const SINK_SHARE_STEP: f64 = 0.125;
+
+/// The least part of a full request that is sent to an overloaded sink: some 80 documents of 5,000.
+pub const SINK_SHARE_MIN: f64 = 1.0 / 64.0;
+
 /// Batches that have been worked out but are not yet committed (their effects are held in memory): the most that a sink may
 /// ask for by `requests_in_flight`.
 pub const BATCHES_IN_FLIGHT_MAX: usize = 64;

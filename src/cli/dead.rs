@@ -223,7 +223,7 @@ async fn changed_there(plan: &Plan, pipeline: &PipelinePlan, change: Change, fil
     let path = format!("/admin/pipelines/{}/dead-letters{path}?{}", pipeline.name, query(filter));
     let answer = running::ask(&plan.server, method, &path).await.map_err(Refused::Failed)?;
     println!("{answer}");
-    if answer["dead_again"].as_u64().is_some_and(|dead| dead > 0) {
+    if answer.get("dead_again").and_then(serde_json::Value::as_u64).is_some_and(|dead| dead > 0) {
         eprintln!("rowmill: some died again: `rowmill dead CONFIG list` tells why");
         return Ok(FAILED);
     }

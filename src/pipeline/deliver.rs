@@ -12,8 +12,12 @@ use crate::error::{Failure, Kind};
 use crate::event::{Action, DocumentVersion, Write};
 use crate::limits;
 use crate::pipeline::metrics::PipelineMetrics;
+use crate::pipeline::pressure::Pressure;
 use crate::pipeline::progress::Progress;
 use crate::sink::{Sink, Verdict, WriteError};
+
+/// A sink with too much to do, as a label of a metric, and as a verdict on one write.
+const OVERLOADED: &str = "429";
 
 /// Writes to one sink. Cheap to clone; clones know the same indexes.
 #[derive(Clone)]
@@ -25,6 +29,7 @@ pub struct Deliverer {
     progress: Arc<Progress>,
     /// Indexes that the sink has prepared. Held while preparing, so that one request at a time creates an index.
     prepared: Arc<Mutex<HashSet<Arc<str>>>>,
+    pressure: Arc<Pressure>,
 }
 
 /// The last word on a write: it is settled either way.
@@ -41,7 +46,8 @@ pub enum Answer {
 impl Deliverer {
     /// A deliverer for one pipeline.
     pub fn new(sink: Arc<dyn Sink>, settings: BatchSettings, clock: Clock, metrics: PipelineMetrics, progress: Arc<Progress>) -> Self {
-        Self { sink, settings, clock, metrics, progress, prepared: Arc::default() }
+        let pressure = Arc::new(Pressure::new(sink.requests_in_flight(), metrics.sink_concurrency.clone()));
+        Self { sink, settings, clock, metrics, progress, prepared: Arc::default(), pressure }
     }
 
     /// Reaches out to the sink until it answers; `index` is the one documents go to, where it is known beforehand.
@@ -59,10 +65,19 @@ impl Deliverer {
         let mut answers: Vec<Option<Answer>> = vec![None; writes.len()];
         let mut groups = self.groups(writes);
         let mut attempt = 0;
-        while let Some(group) = groups.pop_front() {
+        while let Some(mut group) = groups.pop_front() {
+            let permit = self.pressure.permit().await;
+            let rest = group.split_off(self.fitting(writes, &group));
+            if !rest.is_empty() {
+                groups.push_front(rest);
+            }
             let request: Vec<Write> = group.iter().filter_map(|place| writes.get(*place).cloned()).collect();
             match self.sink.write(&request).await {
                 Ok(verdicts) => {
+                    match verdicts.contains(&Verdict::Retry(OVERLOADED)) {
+                        true => permit.overloaded(),
+                        false => permit.answered(),
+                    }
                     let again = note(&mut answers, &group, verdicts).and_then(|again| without_superseded(&mut answers, writes, again));
                     let Some((reason, places)) = again else {
                         attempt = 0;
@@ -72,8 +87,12 @@ impl Deliverer {
                     groups.push_front(places);
                     self.back_off(&mut attempt, reason, &format!("the sink put documents off ({reason})"), None).await;
                 }
-                Err(WriteError::Split { message }) => split(&mut groups, &mut answers, group, &message),
+                Err(WriteError::Split { message }) => {
+                    drop(permit);
+                    split(&mut groups, &mut answers, group, &message);
+                }
                 Err(WriteError::IndexMissing { index }) => {
+                    drop(permit);
                     self.prepared.lock().await.remove(index.as_str());
                     groups.push_front(group);
                     self.prepare_indexes(vec![index.into()]).await?;
@@ -81,12 +100,14 @@ impl Deliverer {
                     self.back_off(&mut attempt, "index missing", "the index was removed", None).await;
                 }
                 Err(WriteError::Unavailable { reason, message, after }) => {
+                    drop(permit);
                     groups.push_front(group);
                     self.back_off(&mut attempt, reason, &message, after).await;
                 }
                 Err(WriteError::Overloaded { message, after }) => {
+                    permit.overloaded();
                     groups.push_front(group);
-                    self.back_off(&mut attempt, "429", &message, after).await;
+                    self.back_off(&mut attempt, OVERLOADED, &message, after).await;
                 }
                 Err(WriteError::Misconfigured { remedy }) => return Err(Failure::misconfigured(remedy)),
             }
@@ -113,6 +134,18 @@ impl Deliverer {
             }
         }
         groups
+    }
+
+    /// How many of a group's writes may go out in one request now.
+    fn fitting(&self, writes: &[Write], group: &[usize]) -> usize {
+        let share = self.pressure.share();
+        let (documents_max, bytes_max) = (self.settings.max_documents as f64 * share, self.settings.max_bytes as f64 * share);
+        let mut bytes = 0;
+        let fits = group.iter().enumerate().take_while(|(count, place)| {
+            bytes += writes.get(**place).map_or(0, Write::size_bytes);
+            *count == 0 || ((*count as f64) < documents_max && bytes as f64 <= bytes_max)
+        });
+        if share < 1.0 { fits.count() } else { group.len() }
     }
 
     async fn prepare_indexes(&self, indexes: Vec<Arc<str>>) -> Result<(), Failure> {

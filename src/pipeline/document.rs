@@ -103,6 +103,15 @@ pub fn plan(
     Ok(planner.planned)
 }
 
+/// Deletes of the documents that outputs name.
+pub fn deletes_of(outputs: Vec<Output>) -> Vec<Output> {
+    let delete = |output| match output {
+        Output::Index { target, .. } | Output::Delete { target } => Some(Output::Delete { target }),
+        Output::Emit { .. } => None,
+    };
+    outputs.into_iter().filter_map(delete).collect()
+}
+
 fn check(change: &Change, outputs: &[Output]) -> Result<(), String> {
     for output in outputs {
         let (Output::Index { target, .. } | Output::Delete { target }) = output else { continue };
@@ -142,6 +151,10 @@ impl Planner<'_> {
         let body_hash = body.as_ref().map(|body| xxh3_64(body.as_bytes()));
         if last.is_some_and(|last| last.is_live && body_hash.is_some() && last.body_hash == body_hash) {
             self.planned.unchanged += 1;
+            return;
+        }
+        let is_deleted = |last: &DocumentRecord| !last.is_live && last.version >= DocumentVersion::after(self.change.version, None);
+        if body.is_none() && last.is_some_and(is_deleted) {
             return;
         }
         // Sinks that know no routing, and shards that two routings share, have one document of that id.

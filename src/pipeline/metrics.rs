@@ -16,6 +16,8 @@ pub struct PipelineMetrics {
     retries: IntCounterVec,
     stages: HistogramVec,
     end_to_end: Histogram,
+    /// Requests the sink is given at a time.
+    pub sink_concurrency: prometheus::Gauge,
     /// Dead letters kept.
     pub dead_letters: IntGauge,
     /// Events at the source that are not applied yet.
@@ -37,6 +39,7 @@ impl PipelineMetrics {
             stages: metrics.stage_seconds("rowmill_stage_seconds", "Seconds a batch spends in each stage.", &["stage"]),
             end_to_end: metrics
                 .end_to_end_seconds("rowmill_end_to_end_seconds", "Seconds from the commit at the source to the sink's answer."),
+            sink_concurrency: metrics.gauge_f64("rowmill_sink_concurrency", "Most requests the sink is given at a time at present."),
             dead_letters: metrics.gauge("rowmill_dead_letters", "Dead letters kept."),
             lag_events: metrics.gauge("rowmill_lag_events", "Events (file: bytes) at the source that are not yet applied."),
             lag_seconds: metrics.gauge_f64("rowmill_lag_seconds", "Age of the last event applied, while there are newer ones."),

@@ -7,14 +7,15 @@
 //! - Never: knowledge of a particular source or sink.
 //!
 //! In reading order: `batch` (what waits), `gate`, `rows`, `toast` and `document` (plain functions on data), `process` (a
-//! batch worked out), `deliver` (its writes answered), `runner` (the loop, with commit and settle), `supervisor` (all
-//! pipelines of a process).
+//! batch worked out), `truncate` and `replay` (batches of another kind), `deliver` (its writes answered, as many at a time as
+//! `pressure` allows), `runner` (the loop, with commit and settle), `supervisor` (all pipelines of a process).
 
 mod batch;
 mod deliver;
 mod document;
 mod gate;
 mod metrics;
+mod pressure;
 mod process;
 mod progress;
 mod replay;

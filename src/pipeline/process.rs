@@ -102,6 +102,8 @@ pub struct Sourced {
     pub is_known: bool,
     /// Whether it counts as an event; not so what one brings about besides its own change.
     pub is_event: bool,
+    /// Whether the row went with its table, in a truncate that was read before this change of it.
+    pub is_truncated: bool,
     /// Whether values of its row may not be the last word: see [`crate::state::Provisional`].
     pub is_provisional: bool,
 }
@@ -110,7 +112,8 @@ impl Sourced {
     /// What happens to a known row without an event of its own.
     pub fn of_row(row: RowKey) -> Self {
         let row = Some(row);
-        Self { row, message: None, memory: LaneMemory::default(), replay: None, is_known: true, is_event: false, is_provisional: false }
+        let (memory, is_known) = (LaneMemory::default(), true);
+        Self { row, message: None, memory, replay: None, is_known, is_event: false, is_truncated: false, is_provisional: false }
     }
 }
 
@@ -190,7 +193,8 @@ impl Processor {
             let floor = floors.get(&change.table).copied().flatten();
             let is_event = replay.as_ref().is_none_or(|replay| !replay.is_row);
             let message = is_event.then_some(message);
-            let source = Sourced { row: None, message, memory, replay, is_known: false, is_event, is_provisional: false };
+            let (is_known, is_truncated, is_provisional) = (false, false, false);
+            let source = Sourced { row: None, message, memory, replay, is_known, is_event, is_truncated, is_provisional };
             gate.admit(change, source, floor)?;
         }
         work.effects.moved = gate.keeper.into_moved();
@@ -227,6 +231,7 @@ impl Processor {
         for (cause, ((change, source), outcome)) in work.changes.iter().zip(&work.sources).zip(outcomes).enumerate() {
             let record = source.row.as_ref().and_then(|row| rows.record_mut(row));
             let index = self.indexes.of(change);
+            let outcome = if source.is_truncated { Ok(document::deletes_of(outcome.unwrap_or_default())) } else { outcome };
             let planned = outcome.and_then(|outputs| document::plan(change, outputs, record, &index, source));
             match planned {
                 Ok(planned) => {
@@ -314,6 +319,10 @@ impl Gate<'_> {
         }
         if !gate::is_newer(change.version, record, floor) {
             self.work.tally.stale += 1;
+            match floor.filter(|floor| gate::went_with_table(change.version, record, *floor)) {
+                Some(floor) => self.admit_truncated(change, source, key, floor),
+                None => {}
+            }
             return Ok(());
         }
         source.is_known = record.is_some();
@@ -335,6 +344,18 @@ impl Gate<'_> {
             self.work.admit(also, Sourced { is_provisional, ..Sourced::of_row(row) });
         }
         Ok(())
+    }
+
+    /// A change of a row that went with its table before the change was read. Its documents may be there all the same: a life of the
+    /// process that ended before its commit may have read the lanes in the other order. So they are deleted.
+    fn admit_truncated(&mut self, mut change: Change, source: Sourced, key: RowKey, floor: Version) {
+        change.version = floor;
+        let is_known = self.rows.record(&key).is_some();
+        if let Some(record) = self.rows.record_mut(&key) {
+            record.version = floor;
+            record.deleted_ms.get_or_insert(self.now_ms);
+        }
+        self.work.admit(change, Sourced { row: Some(key), is_known, is_event: false, is_truncated: true, ..source });
     }
 
     /// A dead letter's change that was applied to its row already, and only then died: the row stays as it is.

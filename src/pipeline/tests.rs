@@ -78,6 +78,8 @@ struct MemorySink {
     /// As Elasticsearch does after `index.gc_deletes`: a delete leaves no trace.
     forgets_deletes: bool,
     writes: Mutex<usize>,
+    /// Writes of each request.
+    sizes: Mutex<Vec<usize>>,
 }
 
 /// What becomes of a request.
@@ -139,6 +141,7 @@ impl Sink for MemorySink {
     }
 
     async fn write(&self, writes: &[Write]) -> Result<Vec<Verdict>, WriteError> {
+        self.sizes.lock().unwrap().push(writes.len());
         if let Some(error) = self.script.lock().unwrap().pop_front() {
             return Err(error);
         }

@@ -232,3 +232,26 @@ async fn nothing_is_lost_when_the_answer_is_lost_and_the_process_dies() {
 pub(super) fn fates(requests: Vec<Fate>) -> Arc<MemorySink> {
     Arc::new(MemorySink { requests: Mutex::new(VecDeque::from(requests)), ..MemorySink::default() })
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_with_too_much_to_do_gets_fewer_and_then_smaller_requests_until_it_takes_them() {
+    let busy = || Fate::Failed(WriteError::Overloaded { message: "busy".to_owned(), after: None });
+    let mut bench = Bench::new(Keep::Versions, sink_with(vec![busy(), busy(), busy(), Fate::PutOff(0)]));
+    bench.batch_documents = 16;
+    for id in 1..=32 {
+        bench.change(0, "c", 100 + id, id, row(id, "x"));
+    }
+    let store = bench.store();
+    let source = super::lanes::Scripted::new([bench.unread(&store)]);
+    let (_control, control) = watch::channel(Control::default());
+    let runner = bench.runner(&store, Box::new(source), control);
+    let concurrency = runner.metrics.sink_concurrency.clone();
+    runner.run().await.unwrap();
+    drop(store);
+    assert_eq!((bench.sink.bodies().len(), bench.dead().len()), (32, 0));
+    // Two batches at a time come down to one, then to a half of it, and so on; the last of these puts off a single document.
+    let sizes = bench.sink.sizes.lock().unwrap().clone();
+    assert_eq!((sizes[0], sizes.iter().min()), (16, Some(&1)), "{sizes:?}");
+    assert!(sizes.contains(&8) && sizes.contains(&4), "{sizes:?}");
+    assert!(concurrency.get() <= 2.0);
+}
