@@ -7,7 +7,8 @@ use crate::config::PipelinePlan;
 /// Each pipeline that is in another's way, and what to say of it.
 pub(super) fn problems(pipelines: &[PipelinePlan]) -> Vec<(&str, String)> {
     let claims = pipelines.iter().flat_map(|pipeline| {
-        let claims = [pipeline.source.claims(), pipeline.sink.claims()];
+        let dead_letters = pipeline.dead_letters_sink.as_ref().and_then(|sink| sink.claims());
+        let claims = [pipeline.source.claims(), pipeline.sink.claims(), dead_letters];
         claims.into_iter().flatten().map(|claim| (pipeline.name.as_str(), claim))
     });
     shared(claims)

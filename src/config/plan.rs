@@ -53,6 +53,8 @@ pub struct PipelinePlan {
     pub keep: Keep,
     /// How many dead letters are kept.
     pub dead_letters: DeadLetterBounds,
+    /// What makes the sink that dead letters are sent to as well; none: they are only kept.
+    pub dead_letters_sink: Option<Box<dyn SinkSettings>>,
     /// How much goes at a time.
     pub batch: BatchSettings,
     /// Which of [`crate::sink::KINDS`] its sink is.

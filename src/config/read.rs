@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::config::across;
 use crate::config::{BatchSettings, PipelinePlan, Plan, ServerSettings};
 use crate::settings::{Section, Source};
+use crate::sink::SinkSettings;
 use crate::transform::settings::TransformSettings;
 use crate::{sink, source, state, transform};
 
@@ -26,12 +27,13 @@ const LEFT_OUT: &str = "is not part of this program: it was built without that f
 /// What later versions will read.
 const PIPELINE_TABLES_LATER: &[&str] = &["rows", "include", "window"];
 const SOURCES_LATER: &[&str] = &["postgres"];
-const SINKS_LATER: &[&str] = &["redis", "mongodb", "kafka", "webhook", "email"];
+const SINKS_LATER: &[&str] = &["redis", "mongodb", "webhook", "email"];
 /// What a program built without some features does not read.
 const SOURCES_LEFT_OUT: &[&str] = if cfg!(feature = "kafka") { &[] } else { &["kafka"] };
 const SINKS_LEFT_OUT: &[&[&str]] = &[
     if cfg!(feature = "elasticsearch") { &[] } else { &["elasticsearch", "opensearch"] },
     if cfg!(feature = "embedded") { &[] } else { &["embedded"] },
+    if cfg!(feature = "kafka") { &[] } else { &["kafka"] },
 ];
 
 /// Reads the whole file; the problems of `source` say whether the plan may be used.
@@ -95,10 +97,38 @@ fn pipeline(name: &str, section: &Section<'_>) -> Option<PipelinePlan> {
     let sink = chosen(section, "sink", &sinks, sink::KINDS, &[]);
 
     let keep = state::settings::read_keep(&section.section("state"));
-    let dead_letters = state::settings::read_dead_letters(&section.section("dead_letters"));
+    let dead_letters_section = section.section("dead_letters");
+    let dead_letters = state::settings::read_dead_letters(&dead_letters_section);
+    let dead_letters_sink = dead_letters_sink(&dead_letters_section);
     let (batch, transform) = (batch(&section.section("batch")), transform(&section.section("transform")));
     let ((source_kind, source), (sink_kind, sink)) = (source?, sink?);
-    Some(PipelinePlan { name: name.to_owned(), source_kind, source, decode, transform, keep, dead_letters, batch, sink_kind, sink })
+    Some(PipelinePlan {
+        name: name.to_owned(),
+        source_kind,
+        source,
+        decode,
+        transform,
+        keep,
+        dead_letters,
+        dead_letters_sink,
+        batch,
+        sink_kind,
+        sink,
+    })
+}
+
+fn dead_letters_sink(section: &Section<'_>) -> Option<Box<dyn SinkSettings>> {
+    let sinks = section.section("sink");
+    if !sinks.is_present() {
+        return None;
+    }
+    sinks.refuse(SINKS_LATER, NOT_BUILT);
+    SINKS_LEFT_OUT.iter().for_each(|kinds| sinks.refuse(kinds, LEFT_OUT));
+    let (_, sink) = chosen(section, "sink", &sinks, sink::KINDS, &[])?;
+    if sink.index().is_none_or(|index| index.contains('{')) {
+        section.problem("sink", "must name the topic or index that dead letters are sent to, without { }");
+    }
+    Some(sink)
 }
 
 /// The kind that stands in `tables`, and its settings. Exactly one must.

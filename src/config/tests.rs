@@ -132,7 +132,7 @@ path = "b"
 format = "json"
 [pipelines.odd.sink.elastic]"#,
         expect![[r#"
-            line 1: pipelines.none.sink is missing: add a table pipelines.none.sink.KIND with KIND one of elasticsearch, opensearch, embedded, file
+            line 1: pipelines.none.sink is missing: add a table pipelines.none.sink.KIND with KIND one of elasticsearch, opensearch, embedded, file, kafka
             line 1: pipelines.none.source is missing: add a table pipelines.none.source.KIND with KIND one of kafka, file
             line 4: pipelines.many.sink.file is one sink too many: a pipeline has one of embedded, file
             line 7: pipelines.odd.source is missing: add a table pipelines.odd.source.KIND with KIND one of kafka, file
@@ -245,6 +245,10 @@ fn the_keys_of_the_rooms_joined_here_are_known() {
         pipelines.<name>.batch.max_bytes
         pipelines.<name>.batch.max_documents
         pipelines.<name>.batch.max_wait
+        pipelines.<name>.dead_letters.max_bytes
+        pipelines.<name>.dead_letters.max_count
+        pipelines.<name>.dead_letters.sink
+        pipelines.<name>.dead_letters.when_full
         pipelines.<name>.state.keep
         pipelines.<name>.transform.before
         pipelines.<name>.transform.config

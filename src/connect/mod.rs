@@ -7,3 +7,5 @@
 
 #[cfg(feature = "elasticsearch")]
 pub mod http;
+#[cfg(feature = "kafka")]
+pub mod kafka;

@@ -51,6 +51,11 @@ impl PipelineMetrics {
         }
     }
 
+    /// The same for a second sink: the bounds of its requests are not shown.
+    pub fn beside(&self) -> Self {
+        Self { sink_concurrency: Metrics::detached().gauge_f64("unseen", "Not shown."), ..self.clone() }
+    }
+
     /// The pipeline's name.
     pub fn pipeline(&self) -> &str {
         &self.pipeline

@@ -11,7 +11,9 @@
 //! `pressure` allows), `runner` (the loop, with commit and settle), `supervisor` (all pipelines of a process).
 
 mod batch;
+mod courier;
 mod deliver;
+mod delivery;
 mod document;
 mod gate;
 mod metrics;

@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::clock::Clock;
@@ -18,7 +17,9 @@ use crate::error::Failure;
 use crate::event::{Action, Lane, Write};
 use crate::limits;
 use crate::pipeline::batch::{Backlog, Item, What};
+use crate::pipeline::courier::Courier;
 use crate::pipeline::deliver::{Answer, Deliverer};
+use crate::pipeline::delivery::{Delivered, Delivery};
 use crate::pipeline::document;
 use crate::pipeline::metrics::PipelineMetrics;
 use crate::pipeline::process::{Processor, Work, positions};
@@ -89,6 +90,8 @@ pub struct Runner {
     pub decoder: Decoder,
     pub processor: Processor,
     pub deliverer: Deliverer,
+    /// Where dead letters go besides the state.
+    pub courier: Option<Courier>,
     pub positions: Arc<Positions>,
     pub batch: BatchSettings,
     pub batches_in_flight: usize,
@@ -174,8 +177,10 @@ impl Runner {
             tokio::select! {
                 biased;
                 Some(delivered) = flow.with_sink.next(), if !flow.with_sink.is_empty() => {
-                    let answers = delivered.map_err(|error| Failure::bug(format!("a delivery ended: {error}")))??;
-                    self.conclude(&mut flow, answers)?;
+                    match delivered.map_err(|error| Failure::bug(format!("a delivery ended: {error}")))?? {
+                        Delivered::Answered(answers) => self.conclude(&mut flow, answers)?,
+                        Delivered::LettersSent => self.commit(&mut flow)?,
+                    }
                 }
                 _ = tick.tick() => self.look_around(&mut flow)?,
                 changed = self.control.changed() => changed.map_err(|_| Failure::bug("nobody holds the pipeline's control"))?,
@@ -256,9 +261,9 @@ impl Runner {
         let before = overtaken(&flow.at_work, &writes);
         let mut answered = flow.answered.subscribe();
         flow.at_work.push_back(work);
-        flow.with_sink.push_back(Delivery(tokio::spawn(async move {
+        flow.with_sink.push_back(Delivery::start(async move {
             if writes.is_empty() {
-                return Ok(Vec::new());
+                return Ok(Delivered::Answered(Vec::new()));
             }
             if let Some(before) = before {
                 // It fails only when the loop has ended, which drops this too.
@@ -267,11 +272,11 @@ impl Runner {
             let timer = metrics.stage("sink");
             let answers = deliverer.deliver(&writes).await;
             timer.observe_duration();
-            answers
-        })));
+            answers.map(Delivered::Answered)
+        }));
     }
 
-    /// The sink has answered the oldest batch at work: it is committed.
+    /// The sink has answered the oldest batch at work: it is committed, after its dead letters were sent where they are to go.
     fn conclude(&mut self, flow: &mut Flow, answers: Vec<Answer>) -> Result<(), Failure> {
         let Some(mut work) = flow.at_work.pop_front() else { return Err(Failure::bug("an answer without a batch")) };
         flow.answered.send_replace(work.number);
@@ -295,15 +300,25 @@ impl Runner {
             }
             self.processor.state.restage(row, |record| document::take_back(record, version));
         }
-        let ts_ms = work.changes.iter().map(|change| change.ts_ms).max().unwrap_or(0);
         for change in work.changes.iter().filter(|change| change.ts_ms > 0) {
             self.metrics.end_to_end(now_ms.saturating_sub(change.ts_ms) as f64 / 1000.0);
         }
         self.metrics.count(&work.tally);
-        self.commit(flow, work, ts_ms)
+        let courier = self.courier.clone().filter(|_| !work.effects.dead.is_empty());
+        let letters = courier.map(|courier| (courier.writes(&work.effects.dead), courier));
+        flow.at_work.push_front(work);
+        let Some((writes, courier)) = letters else { return self.commit(flow) };
+        flow.with_sink.push_front(Delivery::start(async move {
+            courier.deliver(&writes).await?;
+            Ok(Delivered::LettersSent)
+        }));
+        Ok(())
     }
 
-    fn commit(&mut self, flow: &mut Flow, work: Work, ts_ms: u64) -> Result<(), Failure> {
+    /// Commits the oldest batch at work.
+    fn commit(&mut self, flow: &mut Flow) -> Result<(), Failure> {
+        let Some(work) = flow.at_work.pop_front() else { return Err(Failure::bug("a commit without a batch")) };
+        let ts_ms = work.changes.iter().map(|change| change.ts_ms).max().unwrap_or(0);
         let timer = self.metrics.stage("commit");
         // A position may go back: a lane that was started again repeats what was applied, and a file may be made anew.
         let positions = work.effects.positions.clone();
@@ -459,22 +474,5 @@ fn blocking<T>(work: impl FnOnce() -> T) -> T {
     match tokio::runtime::Handle::current().runtime_flavor() {
         tokio::runtime::RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
         _ => work(),
-    }
-}
-
-/// A delivery under way; it ends with the loop that started it.
-struct Delivery(JoinHandle<Result<Vec<Answer>, Failure>>);
-
-impl Future for Delivery {
-    type Output = Result<Result<Vec<Answer>, Failure>, JoinError>;
-
-    fn poll(mut self: std::pin::Pin<&mut Self>, context: &mut std::task::Context<'_>) -> std::task::Poll<Self::Output> {
-        std::pin::Pin::new(&mut self.0).poll(context)
-    }
-}
-
-impl Drop for Delivery {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }

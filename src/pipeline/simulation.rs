@@ -343,6 +343,7 @@ impl Simulation {
             decoder: Decoder::new(DecodeSettings { format: Format::Debezium, version: VersionFrom::Auto }),
             processor,
             deliverer: Deliverer::new(self.sink.clone(), batch.clone(), clock.clone(), metrics.clone(), progress.clone()),
+            courier: None,
             positions,
             batch,
             batches_in_flight: 3,

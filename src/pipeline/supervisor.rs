@@ -15,6 +15,7 @@ use crate::config::{PipelinePlan, Plan};
 use crate::error::{Failure, Kind};
 use crate::limits;
 use crate::metrics::Metrics;
+use crate::pipeline::courier::Courier;
 use crate::pipeline::deliver::Deliverer;
 use crate::pipeline::document::IndexNames;
 use crate::pipeline::metrics::PipelineMetrics;
@@ -63,6 +64,7 @@ struct Pipeline {
     progress: Arc<Progress>,
     module: Mutex<Option<ModuleStatus>>,
     sink: tokio::sync::OnceCell<Arc<dyn Sink>>,
+    dead_letters_sink: tokio::sync::OnceCell<Arc<dyn Sink>>,
     state_dir: std::path::PathBuf,
     until_caught_up: bool,
 }
@@ -85,6 +87,7 @@ impl Pipelines {
                 progress: Arc::new(Progress::new(clock.clone())),
                 module: Mutex::default(),
                 sink: tokio::sync::OnceCell::new(),
+                dead_letters_sink: tokio::sync::OnceCell::new(),
                 state_dir: plan.state.dir.clone(),
                 plan: pipeline_plan,
                 until_caught_up,
@@ -301,6 +304,7 @@ async fn run_once(pipeline: &Pipeline, control: watch::Receiver<Control>, restar
     let (clock, metrics, progress) = (pipeline.clock.clone(), pipeline.metrics.clone(), pipeline.progress.clone());
     let deliverer = Deliverer::new(sink.clone(), plan.batch.clone(), clock.clone(), metrics.clone(), progress.clone());
     deliverer.prepare(indexes.fixed()).await?;
+    let courier = pipeline.open_courier().await?;
     let context = SourceContext { pipeline: plan.name.clone(), positions: positions.clone(), clock: clock.clone() };
     let source = plan.source.open(context).await?;
     let ends = if pipeline.until_caught_up { Some(source.ends().await?) } else { None };
@@ -319,6 +323,7 @@ async fn run_once(pipeline: &Pipeline, control: watch::Receiver<Control>, restar
         decoder: Decoder::new(plan.decode.clone()),
         processor,
         deliverer,
+        courier,
         positions,
         batch: plan.batch.clone(),
         batches_in_flight: sink.requests_in_flight().clamp(1, limits::BATCHES_IN_FLIGHT_MAX),
@@ -368,6 +373,18 @@ impl Pipeline {
         let dir = self.state_dir.join("sinks").join(&self.plan.name);
         let context = SinkContext { pipeline: self.plan.name.clone(), clock: self.clock.clone(), dir };
         self.sink.get_or_try_init(|| self.plan.sink.open(&context)).await.cloned()
+    }
+
+    async fn open_courier(&self) -> Result<Option<Courier>, Failure> {
+        let (plan, Some(settings)) = (&self.plan, &self.plan.dead_letters_sink) else { return Ok(None) };
+        let dir = self.state_dir.join("sinks").join(format!("{}.dead-letters", plan.name));
+        let context = SinkContext { pipeline: plan.name.clone(), clock: self.clock.clone(), dir };
+        let sink = self.dead_letters_sink.get_or_try_init(|| settings.open(&context)).await.cloned()?;
+        let (metrics, progress) = (self.metrics.beside(), self.progress.clone());
+        let deliverer = Deliverer::new(sink, plan.batch.clone(), self.clock.clone(), metrics, progress);
+        let courier = Courier::new(deliverer, settings.index().unwrap_or_default(), &plan.name, plan.dead_letters.max_count > 0);
+        courier.prepare().await?;
+        Ok(Some(courier))
     }
 
     fn status(&self) -> PipelineStatus {

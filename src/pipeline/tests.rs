@@ -14,6 +14,7 @@ use crate::config::BatchSettings;
 use crate::error::Failure;
 use crate::event::{Action, Change, Lane, Message, Origin, Write};
 use crate::metrics::Metrics;
+use crate::pipeline::courier::Courier;
 use crate::pipeline::deliver::Deliverer;
 use crate::pipeline::document::IndexNames;
 use crate::pipeline::metrics::PipelineMetrics;
@@ -174,12 +175,23 @@ struct Bench {
     batch_documents: usize,
     /// What stands for the user's module; none: the row is the document.
     guest: Option<fn(&Change) -> Outcome>,
+    /// Where dead letters go besides the state.
+    letters_sink: Option<Arc<MemorySink>>,
 }
 
 impl Bench {
     fn new(keep: Keep, sink: MemorySink) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        Self { dir, keep, sink: Arc::new(sink), settled: Arc::default(), messages: Vec::new(), batch_documents: 3, guest: None }
+        Self {
+            dir,
+            keep,
+            sink: Arc::new(sink),
+            settled: Arc::default(),
+            messages: Vec::new(),
+            batch_documents: 3,
+            guest: None,
+            letters_sink: None,
+        }
     }
 
     /// Puts an envelope at the end of a partition.
@@ -246,6 +258,10 @@ impl Bench {
             decoder: Decoder::new(DecodeSettings { format: Format::Debezium, version: VersionFrom::Auto }),
             processor,
             deliverer: Deliverer::new(self.sink.clone(), batch.clone(), clock.clone(), metrics.clone(), progress.clone()),
+            courier: self.letters_sink.as_ref().map(|sink| {
+                let deliverer = Deliverer::new(sink.clone(), batch.clone(), clock.clone(), metrics.beside(), progress.clone());
+                Courier::new(deliverer, "letters", "test", true)
+            }),
             positions,
             batch,
             batches_in_flight: 2,

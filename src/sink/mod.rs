@@ -24,6 +24,8 @@ pub mod elasticsearch;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 pub mod file;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 pub mod search;
 
 /// Every kind of sink: the name of its table in the configuration, and how that table is read.
@@ -35,6 +37,8 @@ pub const KINDS: &[(&str, fn(&Section<'_>) -> Box<dyn SinkSettings>)] = &[
     #[cfg(feature = "embedded")]
     ("embedded", embedded::settings::read),
     ("file", file::settings::read),
+    #[cfg(feature = "kafka")]
+    ("kafka", kafka::settings::read),
 ];
 
 /// The checked settings of one sink: what makes the sink.

@@ -26,7 +26,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("quick_cache", &["state"]),
     ("wasmtime", &["transform"]),
     ("wasmtime_wasi", &["transform"]),
-    ("rdkafka", &["source/kafka"]),
+    ("rdkafka", &["connect/kafka", "source/kafka", "sink/kafka"]),
     ("elasticsearch", &["connect", "sink/elasticsearch"]),
     ("tantivy", &["sink/embedded"]),
     ("axum", &["api", "cli/bench"]),

@@ -1,13 +1,15 @@
 //! Dead letters played again: what was mended is applied, what is newer stays, and what still fails keeps its number.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::faults::named_documents;
-use super::{Bench, MISSING, MemorySink, envelope, moved, row};
+use super::{Bench, Fate, MISSING, MemorySink, envelope, moved, row};
 use crate::event::{Change, JsonText};
 use crate::pipeline::runner::Ended;
+use crate::sink::WriteError;
 use crate::state::LetterFilter;
 use crate::state::settings::Keep;
 use crate::transform::{Outcome, Output, Target};
@@ -156,4 +158,32 @@ async fn a_refused_delete_is_sent_again_by_its_replay() {
     bench.change_sink(MemorySink::default());
     bench.replay_all().await;
     assert!(bench.sink.bodies().is_empty() && bench.letters().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn letters_reach_a_sink_of_their_own_before_their_batch_counts_as_done() {
+    let mut bench = Bench::new(Keep::Versions, MemorySink { refused: Some("heavy"), ..MemorySink::default() });
+    bench.guest = Some(without_bad);
+    bench.change(0, "c", 100, 1, row(1, "heavy"));
+    bench.put(0, json!({"id": 2}), Some(json!("no row")), &[]);
+    bench.change(0, "c", 102, 3, row(3, "bad"));
+    bench.change(0, "c", 103, 4, row(4, "good"));
+    let down = || WriteError::Unavailable { reason: "unreachable", message: "connection refused".to_owned(), after: None };
+    let script = (0..1_000).map(|_| down()).collect::<std::collections::VecDeque<_>>();
+    bench.letters_sink = Some(Arc::new(MemorySink { script: script.into(), ..MemorySink::default() }));
+    let cut_off = tokio::time::timeout(Duration::from_secs(600), bench.run()).await;
+    assert!(cut_off.is_err() && bench.letters().is_empty(), "it waits, and nothing of the batch is committed");
+
+    let sink = Arc::new(MemorySink::default());
+    *sink.requests.lock().unwrap() = [Fate::AppliedAndLost].into();
+    bench.letters_sink = Some(sink.clone());
+    let cut_off = tokio::time::timeout(Duration::from_secs(600), bench.run()).await;
+    assert!(cut_off.is_err() && bench.letters().is_empty(), "sent, and not known to be");
+    assert_eq!(bench.run().await, Ok(Ended::CaughtUp));
+    let sent = sink.bodies();
+    let ids: Vec<&str> = sent.keys().map(String::as_str).collect();
+    assert_eq!(ids, [0, 1, 2].map(|offset| format!("letters/test/shop.public.items/0@{offset}")), "once each, though sent twice");
+    let letter: Value = serde_json::from_str(&sent["letters/test/shop.public.items/0@2"]).unwrap();
+    assert_eq!((&letter["pipeline"], &letter["reason"], &letter["key"]), (&json!("test"), &json!("the row is bad"), &json!("3")));
+    assert_eq!(bench.letters().len(), 3, "and they are kept as well");
 }

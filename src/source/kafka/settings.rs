@@ -1,22 +1,17 @@
 //! What `[pipelines.….source.kafka]` may say, and what librdkafka is told of it.
 
 use async_trait::async_trait;
-use rdkafka::config::RDKafkaLogLevel;
 use rdkafka::{ClientConfig, Offset};
 use regex::Regex;
 
+use crate::connect::kafka::KafkaConnection;
 use crate::error::Failure;
 use crate::settings::{Secret, Section};
 use crate::source::kafka::source::KafkaSource;
 use crate::source::{Source, SourceContext, SourceSettings};
 
-/// Properties whose values may only stand as a reference to where they are kept.
-const SECRETS: &[&str] = &["sasl.password", "sasl.oauthbearer.client.secret", "ssl.key.password", "ssl.key.pem", "ssl.keystore.password"];
-
 /// Properties that are ours, and what to do instead.
 const OWNED: &[(&str, &str)] = &[
-    ("bootstrap.servers", "use `brokers`"),
-    ("metadata.broker.list", "use `brokers`"),
     ("group.id", "use `group`"),
     ("auto.offset.reset", "use `start`"),
     ("enable.auto.commit", "remove it: the position is kept with the state, and committed for monitoring only"),
@@ -53,16 +48,14 @@ const CLASSIC_DEFAULTS: &[(&str, &str)] = &[
 /// Settings of the Kafka source.
 #[derive(Clone, Debug)]
 pub struct KafkaSourceSettings {
-    /// `host:port`, several with commas.
-    pub brokers: String,
+    /// Where the brokers are.
+    pub connection: KafkaConnection,
     /// What is read.
     pub topics: Topics,
     /// Consumer group; `rowmill-<pipeline>` when not given.
     pub group: Option<String>,
     /// Where a partition without a stored position is read from.
     pub start: Start,
-    /// What librdkafka is told beside, by its names. All are redacted, since some are secrets.
-    pub properties: Vec<(String, Secret)>,
 }
 
 /// Which topics are read.
@@ -90,11 +83,10 @@ pub fn read(section: &Section<'_>) -> Box<dyn SourceSettings> {
 
 pub(super) fn read_settings(section: &Section<'_>) -> KafkaSourceSettings {
     KafkaSourceSettings {
-        brokers: section.required_string("brokers"),
+        connection: KafkaConnection::read(section, OWNED),
         topics: read_topics(section),
         group: section.string("group"),
         start: section.choice("start", Start::Earliest, &[("earliest", Start::Earliest), ("latest", Start::Latest)]),
-        properties: read_properties(section),
     }
 }
 
@@ -133,38 +125,12 @@ fn read_pattern(section: &Section<'_>, pattern: &str) -> Topics {
     }
 }
 
-fn read_properties(section: &Section<'_>) -> Vec<(String, Secret)> {
-    let table = section.section("properties");
-    for name in table.names() {
-        if let Some((_, remedy)) = OWNED.iter().find(|(owned, _)| *owned == name) {
-            table.problem(&name, format!("cannot be set: {remedy}"));
-        }
-    }
-    let mut properties: Vec<(String, Secret)> =
-        SECRETS.iter().filter_map(|name| table.secret(name).map(|secret| ((*name).to_owned(), secret))).collect();
-    let plain = section.string_map("properties").into_iter().filter(|(name, _)| !SECRETS.contains(&name.as_str()));
-    properties.extend(plain.map(|(name, value)| (name, Secret::new(value))));
-    properties
-}
-
 impl KafkaSourceSettings {
     /// What librdkafka is told for the pipeline of that name.
     pub(super) fn client_config(&self, pipeline: &str) -> ClientConfig {
-        let mut config = ClientConfig::new();
-        config.set_log_level(RDKafkaLogLevel::Info);
-        config.set("client.id", format!("rowmill-{pipeline}"));
-        for (name, value) in DEFAULTS {
-            config.set(*name, *value);
-        }
-        if !self.properties.iter().any(|(name, value)| name == "group.protocol" && value.reveal() == "consumer") {
-            for (name, value) in CLASSIC_DEFAULTS {
-                config.set(*name, *value);
-            }
-        }
-        for (name, value) in &self.properties {
-            config.set(name, value.reveal());
-        }
-        config.set("bootstrap.servers", &self.brokers);
+        let is_newer = |(name, value): &(String, Secret)| name == "group.protocol" && value.reveal() == "consumer";
+        let classic = if self.connection.properties.iter().any(is_newer) { &[] } else { CLASSIC_DEFAULTS };
+        let mut config = self.connection.client_config(pipeline, &[DEFAULTS, classic].concat());
         config.set("group.id", self.group.clone().unwrap_or_else(|| format!("rowmill-{pipeline}")));
         config.set("enable.auto.commit", "false");
         config.set("enable.auto.offset.store", "false");
@@ -199,7 +165,7 @@ impl Topics {
 impl SourceSettings for KafkaSourceSettings {
     /// Members of one group share the partitions: each of two pipelines would get only some of them.
     fn claims(&self) -> Option<String> {
-        self.group.as_ref().map(|group| format!("consumer group {group} at {}", self.brokers))
+        self.group.as_ref().map(|group| format!("consumer group {group} at {}", self.connection.brokers))
     }
 
     async fn open(&self, context: SourceContext) -> Result<Box<dyn Source>, Failure> {

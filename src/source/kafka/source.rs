@@ -38,7 +38,7 @@ impl KafkaSource {
     pub(super) fn start(settings: &KafkaSourceSettings, context: SourceContext) -> Result<Self, Failure> {
         let config = settings.client_config(&context.pipeline);
         let SourceContext { pipeline, positions, clock } = context;
-        let shared = Shared::new(pipeline, settings.brokers.clone(), settings.topics.clone(), settings.start, positions);
+        let shared = Shared::new(pipeline, settings.connection.brokers.clone(), settings.topics.clone(), settings.start, positions);
         let shared = Arc::new(shared);
         let consumer: KafkaConsumer =
             config.create_with_context(Context { shared: Arc::clone(&shared) }).map_err(|error| refused(&error))?;

@@ -10,6 +10,7 @@ use regex::Regex;
 use toml_edit::Document;
 
 use crate::clock::Clock;
+use crate::connect::kafka::KafkaConnection;
 use crate::error::{Failure, Kind};
 use crate::event::{Lane, Message};
 use crate::limits::{SOURCE_QUEUE_BYTES_MAX, SOURCE_QUEUE_MESSAGES_MAX};
@@ -58,13 +59,17 @@ fn numbers(range: std::ops::Range<usize>) -> impl Iterator<Item = String> {
     range.map(|number| number.to_string())
 }
 
+fn with_properties(mut settings: KafkaSourceSettings, properties: Vec<(String, Secret)>) -> KafkaSourceSettings {
+    settings.connection.properties = properties;
+    settings
+}
+
 fn settings(brokers: &str, topics: &[&str]) -> KafkaSourceSettings {
     KafkaSourceSettings {
-        brokers: brokers.to_owned(),
+        connection: KafkaConnection { brokers: brokers.to_owned(), properties: Vec::new() },
         topics: Topics::Named(topics.iter().map(|topic| (*topic).to_owned()).collect()),
         group: None,
         start: Start::Earliest,
-        properties: Vec::new(),
     }
 }
 
@@ -229,7 +234,7 @@ async fn records_deleted_before_they_were_read_are_passed_over() {
             produce(&brokers, "a", 0, (0..1_000).map(|_| "x".repeat(1_000)));
         }
         let properties = vec![("partition.assignment.strategy".to_owned(), Secret::new(strategy))];
-        let settings = KafkaSourceSettings { properties, ..settings(&brokers, &["a", "b"]) };
+        let settings = with_properties(settings(&brokers, &["a", "b"]), properties);
         let mut source = open(&settings, &stored(&[("a/0", 1), ("b/0", 9)]));
         let read = read_to(&mut source, &[("a/0", 10_000), ("b/0", 10)]).await;
         let offsets: Vec<u64> = read["a/0"].iter().map(|message| message.origin.offset).collect();
@@ -246,7 +251,7 @@ async fn two_members_share_the_partitions_and_one_takes_over() {
         let cluster = cluster(&[("a", 2)]);
         let brokers = cluster.bootstrap_servers();
         let properties = vec![("partition.assignment.strategy".to_owned(), Secret::new(strategy))];
-        let settings = KafkaSourceSettings { properties, ..settings(&brokers, &["a"]) };
+        let settings = with_properties(settings(&brokers, &["a"]), properties);
         let (mut one, mut two) = (open(&settings, &stored(&[])), open(&settings, &stored(&[])));
         one.holding(1).await;
         two.holding(1).await;
@@ -367,7 +372,7 @@ async fn what_librdkafka_does_not_know_is_one_sentence() {
         ),
     ] {
         let properties = vec![(name.to_owned(), Secret::new(value))];
-        let settings = KafkaSourceSettings { properties, ..settings("b", &["a"]) };
+        let settings = with_properties(settings("b", &["a"]), properties);
         let context = SourceContext { pipeline: "p".to_owned(), positions: stored(&[]), clock: Clock::system() };
         let failure = settings.open(context).await.err().unwrap();
         assert_eq!(failure, Failure::misconfigured(sentence));
