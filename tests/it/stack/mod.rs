@@ -2,6 +2,7 @@
 //! own and takes them down.
 
 mod end_to_end;
+mod order;
 mod product_search;
 mod secured;
 
