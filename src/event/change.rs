@@ -68,11 +68,24 @@ impl Change {
     }
 }
 
-/// A change of the primary key arrives as a delete of the old key and a create of the new one, at one version.
+/// A change of the primary key arrives as a delete of the old key and a create of the new one.
+///
+/// `at` is the same on both halves and tells this move from others of its rows: the log position where there is one. Not
+/// so their versions, which may differ where the lanes of the halves remember different snapshots.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Moved {
     /// This delete: the row lives on under that key.
-    To(Key),
+    To {
+        /// The new key.
+        key: Key,
+        /// Which move.
+        at: Version,
+    },
     /// This create: the row came from that key.
-    From(Key),
+    From {
+        /// The old key.
+        key: Key,
+        /// Which move.
+        at: Version,
+    },
 }

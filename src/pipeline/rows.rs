@@ -24,7 +24,7 @@ use crate::state::{Half, MovedRow, PipelineState, Provisional, RowKey, Rows, Sta
 /// The row besides its own that a change may touch.
 pub fn also_touched(state: &PipelineState, change: &Change) -> Option<RowKey> {
     match change.moved.as_ref()? {
-        Moved::To(key) | Moved::From(key) => Some(state.key(&change.table, &key.id)),
+        Moved::To { key, .. } | Moved::From { key, .. } => Some(state.key(&change.table, &key.id)),
     }
 }
 
@@ -52,9 +52,9 @@ impl<'a> RowKeeper<'a> {
             change.before = Some(old.clone());
         }
         let refreshed = match change.moved.clone() {
-            Some(Moved::To(to)) => self.leave(rows, key, change, &to, old)?,
-            Some(Moved::From(from)) => {
-                self.arrive(rows, key, change, &from)?;
+            Some(Moved::To { key: to, at }) => self.leave(rows, key, change, (&to, at), old)?,
+            Some(Moved::From { key: from, at }) => {
+                self.arrive(rows, key, change, (&from, at))?;
                 None
             }
             None => {
@@ -77,36 +77,36 @@ impl<'a> RowKeeper<'a> {
         rows: &mut Rows,
         key: &RowKey,
         change: &Change,
-        to: &Key,
+        (to, at): (&Key, Version),
         old: Option<JsonText>,
     ) -> Result<Option<Change>, StateError> {
         let Some(old) = old else { return Ok(None) };
         let provisional = rows.record(key).and_then(|record| record.provisional.clone());
-        let awaited = key.moving(change.version, Half::Awaited);
+        let awaited = key.moving(at, Half::Awaited);
         if let Some(MovedRow::Awaited { id, key: json, left, .. }) = self.note(&awaited)? {
             self.moved.insert(awaited, None);
             let waiting = Key { id: id.into(), json: JsonText::from(json) };
             return match left {
-                None => self.settle(rows, change, waiting, &old, provisional),
-                Some(version) => self.settle_left(change, &waiting, version, &old, provisional),
+                None => self.settle(rows, change, at, waiting, &old, provisional),
+                Some(left_at) => self.settle_left(change, &waiting, left_at, &old, provisional),
             };
         }
         let new_key = self.state.key(&change.table, &to.id);
         let has_arrived = rows.record(&new_key).is_some_and(|record| record.version >= change.version);
         if !has_arrived {
             if let Some(provisional) = &provisional {
-                self.await_for(change, provisional, to, Some(change.version));
+                self.await_for(change, provisional, to, Some(at));
             }
             let left = MovedRow::Left { row: old.to_string(), provisional, at_ms: self.now_ms };
-            self.moved.insert(new_key.moving(change.version, Half::Left), Some(left));
+            self.moved.insert(new_key.moving(at, Half::Left), Some(left));
         }
         Ok(None)
     }
 
     /// The create half of a move.
-    fn arrive(&mut self, rows: &mut Rows, key: &RowKey, change: &mut Change, from: &Key) -> Result<(), StateError> {
+    fn arrive(&mut self, rows: &mut Rows, key: &RowKey, change: &mut Change, (from, at): (&Key, Version)) -> Result<(), StateError> {
         let own = change.key.clone();
-        let left = key.moving(change.version, Half::Left);
+        let left = key.moving(at, Half::Left);
         let noted = self.note(&left)?;
         let lacking = change.after.clone().filter(|after| toast::may_lack_values(after));
         let provisional = match (noted, lacking) {
@@ -126,7 +126,7 @@ impl<'a> RowKeeper<'a> {
                 let Some(filled) = toast::fill(&after, old.as_deref()) else { return Ok(()) };
                 change.after = Some(filled.row);
                 let columns = filled.columns.into_iter().chain(filled.lacking).collect();
-                Some(Provisional { from: from.id.to_string(), version: change.version, columns })
+                Some(Provisional { from: from.id.to_string(), at, columns })
             }
             (_, None) => None,
         };
@@ -144,6 +144,7 @@ impl<'a> RowKeeper<'a> {
         &mut self,
         rows: &mut Rows,
         change: &Change,
+        at: Version,
         waiting: Key,
         old: &JsonText,
         still: Option<Provisional>,
@@ -151,7 +152,7 @@ impl<'a> RowKeeper<'a> {
         let key = self.state.key(&change.table, &waiting.id);
         // Whoever waits may have got its place by moving on: then it is none of the rows that this change names.
         self.state.load(rows, std::iter::once(key.clone()))?;
-        let provisional = rows.record(&key).and_then(|record| record.provisional.clone()).filter(|p| p.version == change.version);
+        let provisional = rows.record(&key).and_then(|record| record.provisional.clone()).filter(|p| p.at == at);
         let (Some(provisional), Some(row)) = (provisional, self.state.row_text(rows, &key)?) else { return Ok(None) };
         let still = narrowed(still, &provisional.columns);
         if let Some(still) = &still {
@@ -171,15 +172,15 @@ impl<'a> RowKeeper<'a> {
         &mut self,
         change: &Change,
         waiting: &Key,
-        version: Version,
+        left_at: Version,
         old: &JsonText,
         still: Option<Provisional>,
     ) -> Result<Option<Change>, StateError> {
-        let left = self.state.key(&change.table, &waiting.id).moving(version, Half::Left);
+        let left = self.state.key(&change.table, &waiting.id).moving(left_at, Half::Left);
         let Some(MovedRow::Left { row, provisional: Some(provisional), at_ms }) = self.note(&left)? else { return Ok(None) };
         let still = narrowed(still, &provisional.columns);
         if let Some(still) = &still {
-            self.await_for(change, still, waiting, Some(version));
+            self.await_for(change, still, waiting, Some(left_at));
         }
         let row = toast::replace(&row, &provisional.columns, old).map_or(row, |row| row.to_string());
         self.moved.insert(left, Some(MovedRow::Left { row, provisional: still, at_ms }));
@@ -190,7 +191,7 @@ impl<'a> RowKeeper<'a> {
     fn await_for(&mut self, change: &Change, provisional: &Provisional, waiting: &Key, left: Option<Version>) {
         let note = MovedRow::Awaited { id: waiting.id.to_string(), key: waiting.json.to_string(), left, at_ms: self.now_ms };
         let from = self.state.key(&change.table, &provisional.from);
-        self.moved.insert(from.moving(provisional.version, Half::Awaited), Some(note));
+        self.moved.insert(from.moving(provisional.at, Half::Awaited), Some(note));
     }
 
     fn note(&self, key: &RowKey) -> Result<Option<MovedRow>, StateError> {

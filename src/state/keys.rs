@@ -28,13 +28,13 @@ impl RowKey {
         Self(bytes.into())
     }
 
-    /// What a note about this row's move at `version` is filed under; a row may be on several moves at once.
-    pub fn moving(&self, version: Version, half: Half) -> RowKey {
+    /// What a note about this row's move is filed under; `at` tells it from other moves that the row may be on at once.
+    pub fn moving(&self, at: Version, half: Half) -> RowKey {
         let half = match half {
             Half::Left => 0,
             Half::Awaited => 1,
         };
-        let (first, second) = (version.first.to_be_bytes(), version.second.to_be_bytes());
+        let (first, second) = (at.first.to_be_bytes(), at.second.to_be_bytes());
         RowKey([&*self.0, &first, &second, &[half]].concat().into())
     }
 

@@ -22,8 +22,8 @@ pub struct RowRecord {
 pub struct Provisional {
     /// The id of the former key.
     pub from: String,
-    /// The version both halves of the move have.
-    pub version: Version,
+    /// What both halves of the move are known by.
+    pub at: Version,
     /// The columns.
     pub columns: Vec<String>,
 }
@@ -72,7 +72,7 @@ pub enum MovedRow {
         id: String,
         /// Its key as JSON text.
         key: String,
-        /// That row has not been read yet either: what waits is the [`MovedRow::Left`] under its key and this version.
+        /// That row has not been read yet either: what waits is the [`MovedRow::Left`] under its key and this.
         left: Option<Version>,
         /// When, for the end of its keeping.
         at_ms: u64,

@@ -34,6 +34,31 @@ async fn a_settled_value_wins_over_a_provisional_one_that_was_written_and_never_
     assert!(documents["items/2"].contains("new"), "{documents:?}");
 }
 
+/// A transaction that is open across the snapshot has positions below the snapshot's, and its versions count from what
+/// its lane has of the snapshot: where the new key's lane has nothing of it, the halves have different versions.
+#[tokio::test(start_paused = true)]
+async fn a_row_moves_to_a_lane_that_the_snapshot_left_empty() {
+    let told = |operation: &str, snapshot: &str, lsn: u64, id: u64, text: &str| {
+        let mut told = envelope(operation, lsn, id, json!({"id": id, "text": text}));
+        (told["source"]["snapshot"], told["source"]["sequence"]) = (json!(snapshot), json!(format!("[null,\"{lsn}\"]")));
+        told
+    };
+    for delete_first in [true, false] {
+        let mut bench = Bench::new(Keep::Rows, MemorySink::default());
+        let (from, to) = (json!({"id": 1}), json!({"id": 2}));
+        bench.put(0, from.clone(), Some(told("r", "last", 500, 1, "long")), &[]);
+        let delete = (0, from.clone(), told("d", "false", 400, 1, ""), ("__debezium.newkey", to.clone()));
+        let create = (1, to, told("c", "false", 400, 2, MISSING), ("__debezium.oldkey", from));
+        let order = if delete_first { [delete, create] } else { [create, delete] };
+        for (partition, key, told, header) in order {
+            bench.put(partition, key, Some(told), &[header]);
+        }
+        bench.run().await.unwrap();
+        let expected = BTreeMap::from([("items/2".to_owned(), json!({"id": 2, "text": "long"}).to_string())]);
+        assert_eq!(bench.sink.bodies(), expected, "delete first: {delete_first}");
+    }
+}
+
 /// What the database holds: id → name and long text.
 type Table = BTreeMap<u64, (u64, String)>;
 

@@ -59,9 +59,12 @@ pub enum Decoded {
 
 /// What must be remembered of a lane to read the next message right; kept with the lane's position.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LaneMemory {
     /// Highest LSN of a snapshot row seen: the first part of the version of a change whose sequence has none.
     pub snapshot_lsn: u64,
+    /// Highest end of a commit that a change named as the one before it: snapshots below it are followed already.
+    pub last_commit: u64,
     /// Hash of topic and key that the last message deleted: the tombstone that follows says nothing new.
     pub deleted_key: Option<u64>,
 }

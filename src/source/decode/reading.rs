@@ -129,9 +129,11 @@ impl Reading<'_> {
         if let (Some(key), Some(text)) = (&self.key, row.text) {
             key::compare(key, text)?;
         }
-        let (header, moved): (_, fn(Key) -> Moved) = match row.operation {
-            Operation::Delete => ("__debezium.newkey", Moved::To),
-            _ => ("__debezium.oldkey", Moved::From),
+        let at = metadata.lsn.and_then(|lsn| lsn.parse().ok()).map_or(version, |lsn| Version::new(lsn, lsn));
+        let other_key = |header| self.message.header(header).and_then(key::read_header);
+        let moved = match row.operation {
+            Operation::Delete => other_key("__debezium.newkey").map(|key| Moved::To { key, at }),
+            _ => other_key("__debezium.oldkey").map(|key| Moved::From { key, at }),
         };
         let topic = &self.message.origin.topic;
         let table = self.table.clone().unwrap_or_else(|| self.names.table(metadata, topic));
@@ -146,7 +148,7 @@ impl Reading<'_> {
             version,
             ts_ms: times.into_iter().flatten().find_map(|time| time.parse().ok()).unwrap_or(self.message.timestamp_ms),
             origin: self.message.origin.clone(),
-            moved: self.message.header(header).and_then(key::read_header).map(moved),
+            moved,
         }))
     }
 }

@@ -139,7 +139,8 @@ fn automatic(facts: &Facts<'_>, lane: &mut LaneMemory) -> Result<Option<Version>
 ///
 /// The first transaction after a snapshot has no last commit. It counts from the snapshot's LSN, for it may have begun
 /// before the snapshot and have lower LSNs. It does not count from the newest change seen: the connector may send an old
-/// first transaction again at the end of the topic, and it must not win over newer rows there.
+/// first transaction again at the end of the topic, and it must not win over newer rows there. Nor does it count from a
+/// snapshot that a commit was seen after: that one's first transaction is over, so this is an older one, sent again.
 fn postgres(metadata: &Metadata<'_>, lane: &mut LaneMemory) -> Result<Option<Version>, String> {
     let Some(sequence) = metadata.sequence else { return lsn(metadata) };
     let (last_commit, sequence_lsn) = sequence_parts(sequence).ok_or_else(|| not_a_version("source.sequence"))?;
@@ -150,12 +151,16 @@ fn postgres(metadata: &Metadata<'_>, lane: &mut LaneMemory) -> Result<Option<Ver
     };
     let Some(lsn) = lsn else { return Ok(None) };
     let version = match last_commit {
-        Some(last_commit) => Version::new(last_commit.max(lsn), lsn),
+        Some(last_commit) => {
+            lane.last_commit = lane.last_commit.max(last_commit);
+            Version::new(last_commit.max(lsn), lsn)
+        }
         None if metadata.is_snapshot() && metadata.lsn.is_some() => {
             lane.snapshot_lsn = lane.snapshot_lsn.max(lsn);
             Version::new(lsn, 0)
         }
-        None => Version::new(lane.snapshot_lsn.max(lsn), lsn),
+        None if lane.snapshot_lsn >= lane.last_commit => Version::new(lane.snapshot_lsn.max(lsn), lsn),
+        None => Version::new(lsn, lsn),
     };
     Ok(Some(version))
 }

@@ -3,6 +3,7 @@
 
 mod end_to_end;
 mod letters;
+mod order;
 mod product_search;
 mod secured;
 

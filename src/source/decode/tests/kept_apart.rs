@@ -137,8 +137,8 @@ fn a_changed_key_links_both_halves() {
     ] {
         let moved = change(&message(KEY, Some(value), &[header])).moved;
         let other = moved.map(|moved| match moved {
-            Moved::To(key) => (key.id.to_string(), true),
-            Moved::From(key) => (key.id.to_string(), false),
+            Moved::To { key, .. } => (key.id.to_string(), true),
+            Moved::From { key, .. } => (key.id.to_string(), false),
         });
         assert_eq!(other, id.map(|id| (id.to_owned(), value == &delete)));
     }

@@ -37,8 +37,8 @@ fn line(message: &Message, decoded: &Result<Decoded, DecodeError>) -> String {
     match decoded {
         Ok(Decoded::Change(change)) => {
             let moved = match &change.moved {
-                Some(Moved::To(key)) => format!(" to:{}", key.id),
-                Some(Moved::From(key)) => format!(" from:{}", key.id),
+                Some(Moved::To { key, .. }) => format!(" to:{}", key.id),
+                Some(Moved::From { key, .. }) => format!(" from:{}", key.id),
                 None => String::new(),
             };
             let (operation, version, ts_ms) = (change.operation.as_str(), change.version, change.ts_ms);

@@ -42,13 +42,20 @@ fn the_first_transaction_after_a_snapshot_counts_from_the_snapshot_and_from_noth
         (r#""snapshot":"false","lsn":75,"sequence":"[null,\"75\"]""#, (75, 75)),
         (r#""snapshot":"false","lsn":200,"sequence":"[\"190\",\"200\"]""#, (200, 200)),
         // Sent again after a restart of the connector: it must not win over (200, 200).
-        (r#""snapshot":"false","lsn":60,"sequence":"[null,\"60\"]""#, (70, 60)),
+        (r#""snapshot":"false","lsn":60,"sequence":"[null,\"60\"]""#, (60, 60)),
+        // The connector lost its offsets and begins anew. The new snapshot stands where the last commit ended.
+        (r#""snapshot":"true","lsn":190,"sequence":"[null,\"190\"]""#, (190, 0)),
+        (r#""snapshot":"false","lsn":180,"sequence":"[null,\"180\"]""#, (190, 180)),
+        (r#""snapshot":"false","lsn":220,"sequence":"[\"210\",\"220\"]""#, (220, 220)),
+        // What came first after the old snapshot is sent again, be it behind a row of the new one: it must not win over that.
+        (r#""snapshot":"true","lsn":190,"sequence":"[null,\"190\"]""#, (190, 0)),
+        (r#""snapshot":"false","lsn":60,"sequence":"[null,\"60\"]""#, (60, 60)),
     ] {
         let decoded = decoder.decode(&message(KEY, Some(&postgres(source, CREATE)), &[]), &mut lane);
         let Ok(Decoded::Change(change)) = decoded else { panic!("{decoded:?}") };
         assert_eq!(change.version, Version::new(expected.0, expected.1), "{source}");
     }
-    assert_eq!(lane.snapshot_lsn, 70);
+    assert_eq!((lane.snapshot_lsn, lane.last_commit), (190, 210));
 }
 
 #[test]
