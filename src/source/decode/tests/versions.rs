@@ -51,6 +51,16 @@ fn the_first_transaction_after_a_snapshot_counts_from_the_snapshot_and_from_noth
     assert_eq!(lane.snapshot_lsn, 70);
 }
 
+/// Else one row with a nonsense LSN would make dead letters of all that have no last commit after it.
+#[test]
+fn a_refused_row_of_a_snapshot_is_not_counted_from() {
+    let mut decoder = super::decoder();
+    let mut lane = LaneMemory { snapshot_lsn: 70, deleted_key: None };
+    let nonsense = format!(r#""snapshot":"last","lsn":{0},"sequence":"[null,\"{0}\"]""#, Version::FIRST_MAX + 1);
+    decoder.decode(&message(KEY, Some(&postgres(&nonsense, CREATE)), &[]), &mut lane).unwrap_err();
+    assert_eq!(lane.snapshot_lsn, 70);
+}
+
 #[test]
 fn unwrapped_rows_have_what_was_added_to_them() {
     for (row, headers, expected) in [
