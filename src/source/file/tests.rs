@@ -1,3 +1,5 @@
+mod properties;
+
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::Path;
