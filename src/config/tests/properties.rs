@@ -63,7 +63,10 @@ fn is_a_plan_or_problems(text: &str) {
         }
     };
     let first = said(text);
-    assert!(text.contains("geheim") || !first.contains("geheim"), "a secret is told: {first}");
+    // Any text may be taken from the environment; only what is a secret is kept as one.
+    let is_secret = |line: &str| ["token", "password", "api_key"].iter().any(|key| line.starts_with(key));
+    let is_kept = text.lines().all(|line| !line.contains("env:TOKEN") || is_secret(line)) && !text.contains("geheim");
+    assert!(!is_kept || !first.contains("geheim"), "a secret is told: {first}");
     assert_eq!(first, said(text));
 }
 

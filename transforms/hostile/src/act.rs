@@ -16,6 +16,7 @@ pub fn act(mode: Mode, request: &Request, place: u32, row: &str, outputs: &mut V
         Mode::Reject => outputs.push(reject(place, "the row asked for it".to_owned())),
         Mode::LongReason => outputs.push(reject(place, "x".repeat(bytes(16 * MEBIBYTE)))),
         Mode::Trap => trap(),
+        Mode::TrapOnNth => on_nth(count(100), || outputs.push(index(place, Document::from_text(row)))),
         Mode::Panic => panic!("the row asked for a panic"),
         Mode::Exit => std::process::exit(0),
         Mode::Recursion => drop(black_box(recurse(0))),
@@ -50,6 +51,7 @@ fn answer(mode: Mode, request: &Request, place: u32, row: &str, outputs: &mut Ve
     let depth = request.count.unwrap_or(100_000);
     match mode {
         Mode::BadJson => outputs.push(text(r#"{"id":1,"#)),
+        Mode::InvalidUtf8 => outputs.push(index(place, Document::from_text(no_utf8()))),
         Mode::NotObject => outputs.push(text("[1]")),
         Mode::EmptyBody => outputs.push(text("")),
         Mode::Injection => outputs.push(text("{}\n{\"delete\":{\"_index\":\"other\",\"_id\":\"1\"}}\n")),
@@ -95,6 +97,20 @@ fn amplify(place: u32, count: usize, bytes: usize, outputs: &mut Vec<Output>) {
         let body = unsafe { String::from_raw_parts(shared.as_mut_ptr(), shared.len(), shared.len()) };
         outputs.push(index(place, Document::from_text(body).id(id)));
     }
+}
+
+fn no_utf8() -> String {
+    // SAFETY: none, as in `amplify`: only what is handed out as text decides, and that is checked by the host.
+    unsafe { String::from_utf8_unchecked(b"{\"x\":\"\xff\xc3\"}".to_vec()) }
+}
+
+/// Traps where this is the `nth` time, counted over the life of the instance.
+fn on_nth(nth: usize, otherwise: impl FnOnce()) {
+    thread_local! {
+        static SEEN: Cell<usize> = const { Cell::new(0) };
+    }
+    SEEN.set(SEEN.get() + 1);
+    if SEEN.get() % nth == 0 { trap() } else { otherwise() }
 }
 
 pub fn trap() -> ! {

@@ -19,6 +19,8 @@ pub enum Mode {
     Trap,
     /// Traps when the batch has more changes than this one; alone, the row is the document.
     NotInCompany,
+    /// Traps at every `count`-th (100th) change that this instance is given, whichever that is.
+    TrapOnNth,
     /// Panics: logs, then traps.
     Panic,
     /// Ends its process.
@@ -41,6 +43,8 @@ pub enum Mode {
 
     /// A body that stops in the middle.
     BadJson,
+    /// A body whose bytes are no UTF-8.
+    InvalidUtf8,
     /// A body that is a list.
     NotObject,
     /// A body without a character.

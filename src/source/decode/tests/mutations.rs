@@ -113,7 +113,10 @@ fn version_by_the_book(value: &Value) -> Option<Version> {
     let parts: Option<Vec<Value>> = sequence.and_then(|sequence| serde_json::from_str(sequence).ok());
     let Some(parts) = parts else { return lsn.map(|lsn| Version::new(lsn, lsn)) };
     let last_commit = number(&parts[0]);
-    let snapshot = source["snapshot"].as_str().map_or(payload["op"] == "r", |snapshot| snapshot != "false");
+    let snapshot = match &source["snapshot"] {
+        Value::Null => payload["op"] == "r",
+        said => said != "false" && said != &Value::Bool(false),
+    };
     match (last_commit, lsn.or(number(&parts[1])).or(last_commit)?) {
         (Some(last_commit), lsn) => Some(Version::new(last_commit.max(lsn), lsn)),
         (None, lsn) if snapshot && source["lsn"] != Value::Null => Some(Version::new(lsn, 0)),
