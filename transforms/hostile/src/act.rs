@@ -34,7 +34,7 @@ pub fn act(mode: Mode, request: &Request, place: u32, row: &str, outputs: &mut V
         }),
         Mode::MetricFlood => (0..count(100_000)).for_each(|name| metrics::count(&format!("name_{name}"), 1)),
         Mode::OddMetrics => odd_metrics(),
-        Mode::Spy => outputs.push(index(place, Document::from_text(spy()))),
+        Mode::Spy => outputs.push(index(place, Document::from_text(spy(count(80))))),
         Mode::Count => outputs.push(index(place, Document::from_text(format!(r#"{{"calls":{}}}"#, calls())))),
         _ => answer(mode, request, place, row, outputs),
     }
@@ -156,8 +156,8 @@ fn odd_metrics() {
     metrics::gauge("not_a_number", f64::NAN);
 }
 
-/// What of the machine can be seen. The clock is no secret, only noted.
-fn spy() -> String {
+/// What of the machine can be seen, with someone listening at `port`. The clock is no secret, only noted.
+fn spy(port: usize) -> String {
     let files: Vec<String> = ["/", ".", "/etc/passwd", "/proc/self/environ"]
         .into_iter()
         .filter(|path| std::fs::metadata(path).is_ok() || std::fs::read_dir(path).is_ok())
@@ -166,8 +166,18 @@ fn spy() -> String {
     let variables = std::env::vars().count();
     let arguments = std::env::args().count();
     let written = std::fs::write("rowmill-was-here", "x").is_ok();
+    let address = format!("127.0.0.1:{port}");
+    let connected = std::net::TcpStream::connect(&address).is_ok();
+    let sent = std::net::UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.send_to(b"x", &address)).is_ok();
+    let listening = std::net::TcpListener::bind("127.0.0.1:0").is_ok();
+    let resolved = std::net::ToSocketAddrs::to_socket_addrs(&("localhost", 80)).is_ok();
+    let typed = std::io::Read::read(&mut std::io::stdin(), &mut [0]).unwrap_or_default();
+    let network = connected || sent || listening || resolved;
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).is_ok_and(|time| !time.is_zero());
-    format!(r#"{{"files":[{}],"variables":{variables},"arguments":{arguments},"written":{written},"clock":{clock}}}"#, files.join(","))
+    format!(
+        r#"{{"files":[{}],"variables":{variables},"arguments":{arguments},"written":{written},"network":{network},"typed":{typed},"clock":{clock}}}"#,
+        files.join(",")
+    )
 }
 
 fn calls() -> u64 {

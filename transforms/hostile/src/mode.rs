@@ -88,7 +88,7 @@ pub enum Mode {
     /// Counters and gauges with names and values nobody wants.
     OddMetrics,
 
-    /// Looks for files, environment and clock; the document says what it found.
+    /// Looks for files, environment, network (someone listens at port `count`) and clock; the document says what it found.
     Spy,
     /// The document says how many batches this instance has seen.
     Count,
