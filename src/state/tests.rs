@@ -1,5 +1,6 @@
 //! What is remembered, and what is refused.
 
+mod codecs;
 mod letters;
 
 use std::path::Path;

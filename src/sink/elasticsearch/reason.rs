@@ -89,6 +89,11 @@ pub fn kind_of(json: &str) -> Cow<'_, str> {
     serde_json::from_str::<Kind<'_>>(json).map(|kind| kind.kind).unwrap_or_default()
 }
 
+/// What comes from a server as one short line.
+pub fn one_line(text: &str) -> String {
+    shortened(&text.split_whitespace().collect::<Vec<_>>().join(" ")).to_owned()
+}
+
 fn joined(kind: &str, reason: Option<&str>) -> String {
     let reason = reason.unwrap_or_default();
     // Line breaks and tabs would break a log's line.

@@ -2,10 +2,10 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::prepare::credentials_refused;
-use super::reason::{ServerError, kind_of};
+use super::reason::{ServerError, kind_of, one_line};
 use super::request::Refused;
 use crate::connect::http::{HttpAnswer, HttpError, HttpTrouble};
-use crate::event::Write;
+use crate::event::{Action, Write};
 use crate::sink::{Verdict, WriteError};
 
 /// The answer to a bulk request, less what `filter_path` left out. Borrows from the body: an item that went well costs no allocation.
@@ -81,6 +81,10 @@ fn of_item(item: &Item<'_>, write: &Write, answer: &HttpAnswer) -> Result<Verdic
         Item::Index(outcome) => (outcome, false),
         Item::Delete(outcome) => (outcome, true),
     };
+    // Else a delete's "not there" would count for a document that is to be there.
+    if is_delete != (write.action == Action::Delete) {
+        return Err(unreadable(answer, "it tells of other writes than were sent"));
+    }
     match (outcome.status, outcome.error) {
         (200..=299, None) => Ok(Verdict::Stored),
         // There was nothing to delete; the server remembers the version of it all the same.
@@ -134,7 +138,7 @@ fn of_whole(answer: &HttpAnswer) -> WriteError {
         (_, "cluster_block_exception") => WriteError::Unavailable { reason: "blocked", message, after },
         (403, _) => WriteError::Misconfigured { remedy: not_allowed(&error, answer) },
         (404, "index_not_found_exception") => match &error.index {
-            Some(index) => WriteError::IndexMissing { index: index.to_string() },
+            Some(index) => WriteError::IndexMissing { index: one_line(index) },
             None => WriteError::Unavailable { reason: short_word(status), message, after },
         },
         // Also where a proxy answers for a server that is away.
@@ -150,6 +154,8 @@ fn not_allowed(error: &ServerError<'_>, answer: &HttpAnswer) -> String {
 }
 
 fn unreadable(answer: &HttpAnswer, problem: &str) -> WriteError {
+    // The problem may quote the answer, which may be anything.
+    let problem = one_line(problem);
     let message = format!("the answer of {} cannot be used: {problem}: check url and any proxy before it", answer.address);
     WriteError::Unavailable { reason: "unreadable", message, after: answer.retry_after }
 }
@@ -171,5 +177,7 @@ fn short_word(status: u16) -> &'static str {
     }
 }
 
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -101,6 +101,7 @@ impl Decoder {
     /// Decodes one message; `lane` is what is remembered of its lane, and is brought up to date.
     pub fn decode(&mut self, message: &Message, lane: &mut LaneMemory) -> Result<Decoded, DecodeError> {
         let deleted_key = lane.deleted_key.take();
+        let before = lane.clone();
         let (format, versions, names, schemas) = (self.format, &self.versions, &mut self.names, &mut self.schemas);
         let mut reading =
             Reading { message, format, versions, names, schemas, lane: &mut *lane, deleted_key, key: None, table: None, version: None };
@@ -113,6 +114,8 @@ impl Decoder {
             Ok(Decoded::Tombstone { key, .. }) => lane.deleted_key = Some(key::hash(message, key)),
             // A tombstone may be sent twice, too.
             Ok(Decoded::Ignored("tombstone")) => lane.deleted_key = deleted_key,
+            // One row with a nonsense LSN must not lift all that follow above what a version may be.
+            Err(_) => *lane = before,
             _ => {}
         }
         decoded.map_err(|reason| DecodeError {

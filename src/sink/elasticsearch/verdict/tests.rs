@@ -9,24 +9,24 @@ use crate::sink::elasticsearch::request::Refused;
 use crate::sink::{Verdict, WriteError};
 
 /// Answers of real servers, one a line: `{"name":…,"status":…,"response":…}`.
-const SAMPLES: [(&str, &str); 3] = [
+pub(super) const SAMPLES: [(&str, &str); 3] = [
     ("opensearch-2", include_str!("../samples/opensearch-2.jsonl")),
     ("opensearch-3", include_str!("../samples/opensearch-3.jsonl")),
     ("elasticsearch-8", include_str!("../samples/elasticsearch-8.jsonl")),
 ];
 
-fn answer(status: u16, body: &str) -> HttpAnswer {
+pub(super) fn answer(status: u16, body: &str) -> HttpAnswer {
     HttpAnswer { status, body: body.to_owned().into(), retry_after: Some(Duration::from_secs(3)), address: "http://s".into() }
 }
 
-fn writes(kinds: &[&str]) -> Vec<Write> {
+pub(super) fn writes(kinds: &[&str]) -> Vec<Write> {
     let action = |kind: &str| if kind == "delete" { Action::Delete } else { Action::Index(JsonText::from("{}")) };
     let write = |kind: &&str| Write { index: "p".into(), id: "1".into(), routing: None, version: DocumentVersion(1), action: action(kind) };
     kinds.iter().map(write).collect()
 }
 
 /// The writes that an answer is about; one, where it does not say.
-fn writes_of(response: &Value) -> Vec<Write> {
+pub(super) fn writes_of(response: &Value) -> Vec<Write> {
     match response["items"].as_array() {
         Some(items) => writes(&items.iter().map(|item| item.as_object().unwrap().keys().next().unwrap().as_str()).collect::<Vec<_>>()),
         None => writes(&["index"]),
@@ -363,4 +363,14 @@ fn refusals_stand_where_their_writes_stood() {
     let no = |place: &str| Verdict::Refused(place.to_owned());
     assert_eq!(verdicts, [no("0"), Verdict::Stored, no("2"), Verdict::Stored, no("4")]);
     assert_eq!(of_refusals(&writes(&["index", "index"]), refused(&[0, 1])).unwrap(), [no("0"), no("1")]);
+}
+
+/// A delete that found nothing is done; a document is not there because of it.
+#[test]
+fn an_answer_about_other_writes_is_none() {
+    for (item, sent) in [("delete", "index"), ("index", "delete")] {
+        let body = format!(r#"{{"errors":false,"items":[{{"{item}":{{"status":404}}}}]}}"#);
+        let error = of_answer(&answer(200, &body), &writes(&[sent]), Vec::new()).unwrap_err();
+        assert!(matches!(&error, WriteError::Unavailable { reason: "unreadable", .. }), "{error:?}");
+    }
 }

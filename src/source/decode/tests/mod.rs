@@ -3,6 +3,8 @@
 mod forms;
 mod kept_apart;
 mod keys;
+mod mutate;
+mod mutations;
 mod properties;
 mod recorded;
 mod refused;

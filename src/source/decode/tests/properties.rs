@@ -14,7 +14,7 @@ use crate::source::decode::{Decoded, Decoder, LaneMemory};
 
 type Part = Option<Vec<u8>>;
 
-fn every_decoder() -> Vec<Decoder> {
+pub(super) fn every_decoder() -> Vec<Decoder> {
     let named = ["ts_ms", "source.ts_ms", "__op", "id"].map(|name| VersionFrom::Field(name.to_owned()));
     let mut from = vec![VersionFrom::Auto, VersionFrom::Lsn, VersionFrom::Offset, VersionFrom::Header("__op".to_owned())];
     from.extend(named);

@@ -58,6 +58,26 @@ fn the_first_transaction_after_a_snapshot_counts_from_the_snapshot_and_from_noth
     assert_eq!((lane.snapshot_lsn, lane.last_commit), (190, 210));
 }
 
+/// Else one row with a nonsense LSN would make dead letters of all that have no last commit after it.
+#[test]
+fn a_refused_row_of_a_snapshot_is_not_counted_from() {
+    let mut decoder = super::decoder();
+    let mut lane = LaneMemory { snapshot_lsn: 70, ..LaneMemory::default() };
+    let nonsense = format!(r#""snapshot":"last","lsn":{0},"sequence":"[null,\"{0}\"]""#, Version::FIRST_MAX + 1);
+    decoder.decode(&message(KEY, Some(&postgres(&nonsense, CREATE)), &[]), &mut lane).unwrap_err();
+    assert_eq!(lane.snapshot_lsn, 70);
+}
+
+#[test]
+fn a_row_that_was_read_is_of_a_snapshot_unless_its_source_says_it_is_not() {
+    let read = CREATE.replace(r#""op":"c""#, r#""op":"r""#);
+    for (snapshot, second) in [(r#""snapshot":"true""#, 0), (r#""snapshot":null"#, 0), (r#""db":"shop""#, 0), (r#""snapshot":"false""#, 70)]
+    {
+        let source = format!(r#"{snapshot},"lsn":70,"sequence":"[null,\"70\"]""#);
+        assert_eq!(change(&message(KEY, Some(&postgres(&source, &read)), &[])).version, Version::new(70, second), "{snapshot}");
+    }
+}
+
 #[test]
 fn unwrapped_rows_have_what_was_added_to_them() {
     for (row, headers, expected) in [
