@@ -62,6 +62,18 @@ pub const EPOCH_TICK: Duration = Duration::from_millis(10);
 /// Largest module accepted.
 pub const MODULE_BYTES_MAX: usize = 256 << 20;
 
+/// Modules of one pipeline that can be rolled back to, the present one included.
+pub const MODULES_KEPT: usize = 5;
+
+/// How often a module's file is looked at; it serves two looks after it was written.
+pub const MODULE_WATCH_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Changes that new code is tried on before it serves.
+pub const RECENT_CHANGES_MAX: usize = 64;
+
+/// Bytes of them: they are held in memory.
+pub const RECENT_CHANGES_BYTES_MAX: usize = 1 << 20;
+
 /// Raw messages waiting between a source and its pipeline. One batch being filled while another is worked on.
 pub const SOURCE_QUEUE_MESSAGES_MAX: usize = 10_000;
 

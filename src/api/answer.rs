@@ -79,6 +79,7 @@ impl From<CommandError> for Refusal {
     fn from(error: CommandError) -> Self {
         match error {
             CommandError::NotFound(_) => Self::not_found(error.to_string()),
+            CommandError::Refused(message) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, message),
             CommandError::Conflict(message) => Self::new(StatusCode::CONFLICT, message),
             CommandError::Failed(failure) => failure.into(),
         }

@@ -12,6 +12,7 @@ mod dead;
 mod guard;
 mod health;
 mod listen;
+mod modules;
 mod question;
 mod search;
 #[cfg(test)]
@@ -20,7 +21,7 @@ mod tests;
 use std::sync::Arc;
 
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use axum::{Router, middleware};
 use prometheus::Registry;
 
@@ -54,6 +55,9 @@ pub fn router(api: Api) -> Router {
         .route("/admin/pipelines/{pipeline}/pause", post(admin::pause))
         .route("/admin/pipelines/{pipeline}/resume", post(admin::resume))
         .route("/admin/pipelines/{pipeline}/restart", post(admin::restart))
+        .route("/admin/pipelines/{pipeline}/module", put(modules::replace).layer(DefaultBodyLimit::max(limits::MODULE_BYTES_MAX)))
+        .route("/admin/pipelines/{pipeline}/modules", get(modules::list))
+        .route("/admin/pipelines/{pipeline}/modules/rollback", post(modules::roll_back))
         .route("/admin/pipelines/{pipeline}/dead-letters", get(dead::list).delete(dead::drop_some))
         .route("/admin/pipelines/{pipeline}/dead-letters/replay", post(dead::replay_some))
         .route("/admin/pipelines/{pipeline}/dead-letters/{id}", get(dead::show).delete(dead::drop_one))

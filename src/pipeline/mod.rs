@@ -8,7 +8,8 @@
 //!
 //! In reading order: `batch` (what waits), `gate`, `rows`, `toast` and `document` (plain functions on data), `process` (a
 //! batch worked out), `truncate` and `replay` (batches of another kind), `deliver` (its writes answered, as many at a time as
-//! `pressure` allows), `runner` (the loop, with commit and settle), `supervisor` (all pipelines of a process).
+//! `pressure` allows), `runner` (the loop, with commit and settle), `supervisor` (all pipelines of a
+//! process), `reload` and `shelf` (code replaced while it runs).
 
 mod batch;
 mod courier;
@@ -20,9 +21,11 @@ mod metrics;
 mod pressure;
 mod process;
 mod progress;
+mod reload;
 mod replay;
 mod rows;
 mod runner;
+mod shelf;
 pub mod status;
 pub mod supervisor;
 mod toast;

@@ -11,6 +11,7 @@ use crate::pipeline::batch::{Event, Item, What};
 use crate::pipeline::document::{self, IndexNames};
 use crate::pipeline::gate;
 use crate::pipeline::metrics::PipelineMetrics;
+use crate::pipeline::reload::RecentChanges;
 use crate::pipeline::replay::Replay;
 use crate::pipeline::rows::{self, RowKeeper};
 use crate::source::decode::{DecodeError, Decoded, LaneMemory};
@@ -123,6 +124,8 @@ pub struct Processor {
     pub state: PipelineState,
     /// The user's code.
     pub transformer: Transformer,
+    /// What it took last.
+    pub recent: Arc<RecentChanges>,
     /// Where documents go.
     pub indexes: IndexNames,
     /// How much is remembered of each row.
@@ -225,6 +228,9 @@ impl Processor {
         let timer = self.metrics.stage("transform");
         let outcomes = self.transformer.run(&work.changes)?;
         timer.observe_duration();
+        if matches!(self.transformer, Transformer::Guest(_)) {
+            self.recent.note(&work.changes, &outcomes);
+        }
         if outcomes.len() != work.changes.len() {
             return Err(Failure::bug(format!("the transform gave {} outcomes for {} changes", outcomes.len(), work.changes.len())));
         }

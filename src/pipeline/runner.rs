@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior};
 
 use crate::clock::Clock;
@@ -24,11 +24,13 @@ use crate::pipeline::document;
 use crate::pipeline::metrics::PipelineMetrics;
 use crate::pipeline::process::{Processor, Work, positions};
 use crate::pipeline::progress::Progress;
+use crate::pipeline::reload::Swap;
 use crate::pipeline::status::RunState;
 use crate::pipeline::truncate::Truncate;
 use crate::source::decode::{Decoded, Decoder, LaneMemory};
 use crate::source::{Arrival, Source, StoredPositions};
 use crate::state::{LaneRecord, RowKey};
+use crate::transform::Transformer;
 
 /// What a pipeline is told to do.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,6 +101,8 @@ pub struct Runner {
     pub metrics: PipelineMetrics,
     pub progress: Arc<Progress>,
     pub control: watch::Receiver<Control>,
+    /// New code, which serves from the next batch on.
+    pub swaps: mpsc::Receiver<Swap>,
     /// [`Control::restarts`] when this run began.
     pub restarts: u64,
     /// Where to stop, for `--until-caught-up`.
@@ -181,6 +185,12 @@ impl Runner {
                         Delivered::Answered(answers) => self.conclude(&mut flow, answers)?,
                         Delivered::LettersSent => self.commit(&mut flow)?,
                     }
+                }
+                Some(Swap { transform, done }) = self.swaps.recv() => {
+                    transform.announce();
+                    self.processor.transformer = Transformer::Guest(transform);
+                    // Whoever asked may have gone.
+                    let _ = done.send(());
                 }
                 _ = tick.tick() => self.look_around(&mut flow)?,
                 changed = self.control.changed() => changed.map_err(|_| Failure::bug("nobody holds the pipeline's control"))?,

@@ -330,6 +330,7 @@ impl Simulation {
         let processor = Processor {
             state,
             transformer: Transformer::Row,
+            recent: Arc::default(),
             indexes: IndexNames::new(Some("t")),
             keep: self.keep,
             wants_before: false,
@@ -351,6 +352,7 @@ impl Simulation {
             metrics,
             progress,
             control,
+            swaps: tokio::sync::mpsc::channel(1).1,
             restarts: 0,
             ends: None,
         };

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use crate::error::Failure;
 use crate::event::Version;
+pub use crate::pipeline::shelf::ServedModule;
 use crate::sink::search::Search;
 use crate::state::{DeadCause, StateError};
 pub use crate::state::{DeadLetter, LetterFilter};
@@ -36,6 +37,16 @@ pub trait Pipelines: Send + Sync {
 
     /// Drops the dead letters that are meant, and says how many they were.
     async fn drop_dead_letters(&self, name: &str, filter: &LetterFilter) -> Result<u64, CommandError>;
+
+    /// Has another module serve: once it does, the module; refused where it does not compile, lacks the world, fails its
+    /// `init` or fails on recent changes.
+    async fn replace_module(&self, name: &str, module: Vec<u8>) -> Result<ModuleStatus, CommandError>;
+
+    /// Modules that served, the present one first.
+    async fn modules(&self, name: &str) -> Result<Vec<ServedModule>, CommandError>;
+
+    /// Goes back to the module that served before.
+    async fn roll_back(&self, name: &str) -> Result<ModuleStatus, CommandError>;
 
     /// The sinks that can be searched.
     fn searches(&self) -> Vec<Arc<dyn Search>>;
@@ -66,6 +77,9 @@ pub enum CommandError {
     /// It makes no sense as things stand (the process is draining). HTTP 409.
     #[error("{0}")]
     Conflict(String),
+    /// What was brought cannot be used. HTTP 422.
+    #[error("{0}")]
+    Refused(String),
     /// It was tried and failed. HTTP 503.
     #[error("{0}")]
     Failed(Failure),

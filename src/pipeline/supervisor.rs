@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::FutureExt;
 use prometheus::Registry;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
@@ -21,7 +21,9 @@ use crate::pipeline::document::IndexNames;
 use crate::pipeline::metrics::PipelineMetrics;
 use crate::pipeline::process::Processor;
 use crate::pipeline::progress::Progress;
+use crate::pipeline::reload::{RecentChanges, Swap};
 use crate::pipeline::runner::{Control, Ended, Positions, Runner};
+use crate::pipeline::shelf::{ServedModule, Shelf};
 use crate::pipeline::status::{Command, CommandError, DeadLetter, LetterFilter, ModuleStatus, PipelineStatus, Replayed, RunState};
 use crate::sink::search::Search;
 use crate::sink::{Sink, SinkContext};
@@ -49,20 +51,26 @@ pub struct Pipelines {
 
 struct Handle {
     pipeline: Arc<Pipeline>,
-    control: watch::Sender<Control>,
     task: Mutex<Option<JoinHandle<Result<Ended, Failure>>>>,
 }
 
 /// What outlives the restarts of one pipeline.
-struct Pipeline {
-    plan: PipelinePlan,
-    engine: Engine,
+pub(super) struct Pipeline {
+    pub(super) plan: PipelinePlan,
+    pub(super) engine: Engine,
     store: Store,
-    clock: Clock,
+    pub(super) clock: Clock,
     metrics: PipelineMetrics,
-    transform_metrics: TransformMetrics,
+    pub(super) transform_metrics: TransformMetrics,
     progress: Arc<Progress>,
-    module: Mutex<Option<ModuleStatus>>,
+    pub(super) control: watch::Sender<Control>,
+    pub(super) module: Mutex<Option<ModuleStatus>>,
+    pub(super) shelf: Shelf,
+    pub(super) recent: Arc<RecentChanges>,
+    /// Where the present run of the loop takes new code.
+    pub(super) swaps: Mutex<Option<mpsc::Sender<Swap>>>,
+    /// Held while a module is replaced.
+    pub(super) replacing: tokio::sync::Mutex<()>,
     sink: tokio::sync::OnceCell<Arc<dyn Sink>>,
     dead_letters_sink: tokio::sync::OnceCell<Arc<dyn Sink>>,
     state_dir: std::path::PathBuf,
@@ -78,6 +86,7 @@ impl Pipelines {
         let state_bytes = Metrics::new(registry.clone(), "").process_gauge("rowmill_state_bytes", "Bytes of the state on disk.");
         let handles = plan.pipelines.into_iter().map(|pipeline_plan| {
             let metrics = Metrics::new(registry.clone(), &pipeline_plan.name);
+            let (control, receiver) = watch::channel(Control::default());
             let pipeline = Arc::new(Pipeline {
                 engine: engine.clone(),
                 store: store.clone(),
@@ -85,16 +94,20 @@ impl Pipelines {
                 metrics: PipelineMetrics::declare(&metrics),
                 transform_metrics: TransformMetrics::declare(&metrics),
                 progress: Arc::new(Progress::new(clock.clone())),
+                control,
                 module: Mutex::default(),
+                shelf: Shelf::new(plan.state.dir.join("modules").join(&pipeline_plan.name)),
+                recent: Arc::default(),
+                swaps: Mutex::default(),
+                replacing: tokio::sync::Mutex::default(),
                 sink: tokio::sync::OnceCell::new(),
                 dead_letters_sink: tokio::sync::OnceCell::new(),
                 state_dir: plan.state.dir.clone(),
                 plan: pipeline_plan,
                 until_caught_up,
             });
-            let (control, receiver) = watch::channel(Control::default());
             let task = tokio::spawn(supervise(pipeline.clone(), receiver));
-            Handle { pipeline, control, task: Mutex::new(Some(task)) }
+            Handle { pipeline, task: Mutex::new(Some(task)) }
         });
         let handles = handles.collect();
         let store = Arc::new(store);
@@ -113,7 +126,7 @@ impl Pipelines {
     /// Tells every pipeline to finish what is at work and end.
     pub fn drain(&self) {
         for handle in &self.handles {
-            handle.control.send_modify(|control| control.is_draining = true);
+            handle.pipeline.control.send_modify(|control| control.is_draining = true);
         }
     }
 
@@ -155,10 +168,10 @@ impl crate::pipeline::status::Pipelines for Pipelines {
 
     async fn command(&self, name: &str, command: Command) -> Result<(), CommandError> {
         let handle = self.handle(name)?;
-        if handle.control.borrow().is_draining {
+        if handle.pipeline.control.borrow().is_draining {
             return Err(CommandError::Conflict("the process is shutting down: start it again first".to_owned()));
         }
-        handle.control.send_modify(|control| match command {
+        handle.pipeline.control.send_modify(|control| match command {
             Command::Pause => control.is_paused = true,
             Command::Resume => control.is_paused = false,
             Command::Restart => control.restarts += 1,
@@ -184,7 +197,7 @@ impl crate::pipeline::status::Pipelines for Pipelines {
         let state = handle.pipeline.open_state()?;
         let meant = state.dead_letters(filter, usize::MAX)?.len();
         let ids = state.mark_replays(filter)?;
-        handle.control.send_modify(|control| control.replays += 1);
+        handle.pipeline.control.send_modify(|control| control.replays += 1);
         let mut waiting = state.marked(&ids)?;
         for _ in 0..limits::PAUSE_CHECKS_MAX {
             if waiting == 0 || handle.pipeline.progress.is_held() {
@@ -207,6 +220,18 @@ impl crate::pipeline::status::Pipelines for Pipelines {
         Ok(self.handle(name)?.pipeline.open_state()?.drop_dead_letters(filter)?)
     }
 
+    async fn replace_module(&self, name: &str, module: Vec<u8>) -> Result<ModuleStatus, CommandError> {
+        self.handle(name)?.pipeline.replace_module(module, "upload").await
+    }
+
+    async fn modules(&self, name: &str) -> Result<Vec<ServedModule>, CommandError> {
+        self.handle(name)?.pipeline.shelf.served().map_err(CommandError::Failed)
+    }
+
+    async fn roll_back(&self, name: &str) -> Result<ModuleStatus, CommandError> {
+        self.handle(name)?.pipeline.roll_back().await
+    }
+
     fn searches(&self) -> Vec<Arc<dyn Search>> {
         self.handles.iter().filter_map(|handle| handle.pipeline.sink.get()?.search()).collect()
     }
@@ -220,15 +245,23 @@ impl crate::pipeline::status::Pipelines for Pipelines {
 }
 
 /// Runs one pipeline for the life of the process.
-async fn supervise(pipeline: Arc<Pipeline>, mut control: watch::Receiver<Control>) -> Result<Ended, Failure> {
+async fn supervise(pipeline: Arc<Pipeline>, control: watch::Receiver<Control>) -> Result<Ended, Failure> {
+    tokio::select! {
+        ended = run_again(&pipeline, control) => ended,
+        () = pipeline.watch_module(), if !pipeline.until_caught_up && pipeline.plan.transform.is_some() => Err(Failure::bug("watching a file ended")),
+    }
+}
+
+/// Runs the loop until there is nothing more to run.
+async fn run_again(pipeline: &Arc<Pipeline>, mut control: watch::Receiver<Control>) -> Result<Ended, Failure> {
     let mut attempt: u32 = 0;
     loop {
         let started = pipeline.clock.instant();
         let Control { restarts, replays, .. } = *control.borrow_and_update();
         let ran = tokio::select! {
-            ran = caught(run_once(&pipeline, control.clone(), restarts)) => ran,
+            ran = caught(run_once(pipeline, control.clone(), restarts)) => ran,
             // Connecting to what is down takes for ever; neither the end of the process nor a restart waits for it.
-            ended = told_before_start(&pipeline, control.clone(), restarts) => Ok(ended),
+            ended = told_before_start(pipeline, control.clone(), restarts) => Ok(ended),
         };
         match ran {
             Ok(Ended::Restart) => {}
@@ -311,6 +344,7 @@ async fn run_once(pipeline: &Pipeline, control: watch::Receiver<Control>, restar
     let processor = Processor {
         state,
         transformer,
+        recent: pipeline.recent.clone(),
         indexes,
         keep: plan.keep,
         wants_before: plan.transform.as_ref().is_some_and(|transform| transform.before),
@@ -318,6 +352,8 @@ async fn run_once(pipeline: &Pipeline, control: watch::Receiver<Control>, restar
         metrics: metrics.clone(),
         next_batch: 1,
     };
+    let (swaps, taken) = mpsc::channel(1);
+    *pipeline.swaps.lock().unwrap_or_else(PoisonError::into_inner) = Some(swaps);
     let runner = Runner {
         source,
         decoder: Decoder::new(plan.decode.clone()),
@@ -331,6 +367,7 @@ async fn run_once(pipeline: &Pipeline, control: watch::Receiver<Control>, restar
         metrics,
         progress,
         control,
+        swaps: taken,
         restarts,
         ends,
     };
@@ -347,25 +384,32 @@ impl Pipeline {
 
     async fn open_transformer(&self) -> Result<Transformer, Failure> {
         let Some(settings) = self.plan.transform.clone() else { return Ok(Transformer::Row) };
+        let (bytes, from, configured) = self.first_module(&settings)?;
         let (engine, metrics) = (self.engine.clone(), self.transform_metrics.clone());
-        let path = settings.module.display().to_string();
         // Compiling takes seconds of all cores: not a matter for a thread that drives other tasks.
         let loading = tokio::task::spawn_blocking(move || {
-            let component = Component::load(&engine, &settings)?;
-            Transform::start(&component, &settings, &metrics)
+            let component = Component::new(&engine, &bytes).map_err(|unfit| unfit.of(&settings))?;
+            Ok::<_, Failure>((Transform::start(&component, &settings, &metrics)?, bytes))
         });
-        let transform = loading.await.map_err(|error| Failure::bug(format!("loading the module ended: {error}")))??;
+        let (transform, bytes) = loading.await.map_err(|error| Failure::bug(format!("loading the module ended: {error}")))??;
         transform.announce();
         let component = transform.component();
+        let module = ServedModule { hash: component.hash().to_owned(), from: from.to_owned(), since_ms: self.clock.now_ms() };
+        self.shelf.serves(module, &bytes, &configured)?;
+        self.note_module(component);
+        Ok(Transformer::Guest(Box::new(transform)))
+    }
+
+    pub(super) fn note_module(&self, component: &Component) {
         let mut module = self.module.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.plan.transform.as_ref().map(|settings| settings.module.display().to_string());
         *module = Some(ModuleStatus {
             hash: component.hash().to_owned(),
             version: module.as_ref().map_or(1, |module| module.version + 1),
-            path,
+            path: path.unwrap_or_default(),
             bytes: component.size_bytes() as u64,
             loaded_ms: self.clock.now_ms(),
         });
-        Ok(Transformer::Guest(Box::new(transform)))
     }
 
     /// The sink is opened once for the life of the process: the search API holds on to it.

@@ -246,6 +246,7 @@ impl Bench {
         let processor = Processor {
             state,
             transformer: self.guest.map_or(Transformer::Row, Transformer::Function),
+            recent: Arc::default(),
             indexes: IndexNames::new(Some("items")),
             keep: self.keep,
             wants_before: false,
@@ -269,6 +270,7 @@ impl Bench {
             metrics,
             progress,
             control,
+            swaps: tokio::sync::mpsc::channel(1).1,
             restarts: 0,
             ends: None,
         }

@@ -59,13 +59,29 @@ pub enum Unfit {
     Aggregate,
 }
 
+impl Unfit {
+    /// As it is told of the module of `settings`.
+    pub fn of(self, settings: &TransformSettings) -> Failure {
+        Failure::misconfigured(format!("the module {} {self}", settings.module.display()))
+    }
+}
+
 impl Component {
     /// Reads and compiles the module of `settings`. Takes seconds of all cores for an interpreted guest that is not in the
     /// cache: not for a thread that must answer.
     pub fn load(engine: &Engine, settings: &TransformSettings) -> Result<Self, Failure> {
-        let path = &settings.module;
-        let made = read(path).and_then(|bytes| Self::new(engine, &bytes));
-        made.map_err(|unfit| Failure::misconfigured(format!("the module {} {unfit}", path.display())))
+        let bytes = Self::read(settings)?;
+        Self::new(engine, &bytes).map_err(|unfit| unfit.of(settings))
+    }
+
+    /// Reads the module of `settings`.
+    pub fn read(settings: &TransformSettings) -> Result<Vec<u8>, Failure> {
+        read(&settings.module).map_err(|unfit| unfit.of(settings))
+    }
+
+    /// SHA-256 of a module, in hexadecimal.
+    pub fn hash_of(bytes: &[u8]) -> String {
+        Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// The same of bytes that came another way.
@@ -80,7 +96,7 @@ impl Component {
         let imports = imports(engine, &compiled);
         Ok(Self {
             ready: fit(engine, &compiled, &imports)?,
-            hash: Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect(),
+            hash: Self::hash_of(bytes),
             version: binary::version(bytes).unwrap_or_default().to_owned(),
             size_bytes: bytes.len(),
             imports,

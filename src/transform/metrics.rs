@@ -15,6 +15,7 @@ pub struct TransformMetrics {
     pipeline: Arc<str>,
     traps: IntCounterVec,
     module_info: IntGaugeVec,
+    reloads: IntCounterVec,
     log_lines_dropped: IntCounter,
     guest_counters: IntCounterVec,
     guest_gauges: GaugeVec,
@@ -28,6 +29,7 @@ impl TransformMetrics {
             pipeline: metrics.pipeline().into(),
             traps: metrics.counters("rowmill_guest_traps_total", "Calls of the guest that gave nothing usable.", &["reason"]),
             module_info: metrics.gauges("rowmill_module_info", "1 for the module that is served.", &["hash", "version"]),
+            reloads: metrics.counters("rowmill_module_reloads_total", "Attempts to replace the module while it runs.", &["result"]),
             log_lines_dropped: metrics.counter("rowmill_guest_log_lines_dropped_total", "Log lines of the guest past its bound."),
             guest_counters: metrics.counters("rowmill_guest_counter_total", "Counters of the guest's own.", &["name"]),
             guest_gauges: metrics.gauges_f64("rowmill_guest_gauge", "Gauges of the guest's own.", &["name"]),
@@ -35,6 +37,9 @@ impl TransformMetrics {
         };
         for reason in Reason::ALL {
             declared.traps.with_label_values(&[reason.as_str()]);
+        }
+        for result in ["replaced", "refused"] {
+            declared.reloads.with_label_values(&[result]);
         }
         declared
     }
@@ -53,6 +58,11 @@ impl TransformMetrics {
     pub(super) fn serving(&self, hash: &str, version: &str) {
         self.module_info.reset();
         self.module_info.with_label_values(&[hash, version]).set(1);
+    }
+
+    /// The module was to be replaced: `replaced` or `refused`.
+    pub fn count_reload(&self, result: &str) {
+        self.reloads.with_label_values(&[result]).inc();
     }
 
     /// One log line was not passed on.

@@ -12,6 +12,7 @@ mod hostile;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
+mod modules;
 mod readme;
 #[cfg(test)]
 mod stack;

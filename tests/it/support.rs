@@ -136,6 +136,13 @@ pub fn http(method: &str, url: &str, body: Option<&str>) -> (u16, String) {
     (status.parse().unwrap_or(0), body.to_owned())
 }
 
+/// The same with a body of bytes.
+pub fn http_bytes(method: &str, url: &str, body: &[u8]) -> (u16, String) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), body).unwrap();
+    http(method, url, Some(&format!("@{}", file.path().display())))
+}
+
 /// A GET that must answer with JSON.
 pub fn get_json(url: &str) -> Value {
     let (status, body) = http("GET", url, None);

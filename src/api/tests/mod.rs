@@ -20,7 +20,7 @@ use crate::event::Version;
 use crate::metrics::Metrics;
 use crate::pipeline::status::{
     Command, CommandError, DeadLetter, LaneStatus, LastError, LetterFilter, ModuleStatus, PipelineStatus, Pipelines, Rates, Replayed,
-    RunState, Totals,
+    RunState, ServedModule, Totals,
 };
 use crate::settings::Secret;
 use crate::sink::search::{Hit, Search, SearchError, SearchRequest, SearchResponse};
@@ -61,6 +61,23 @@ impl Pipelines for Invented {
 
     async fn drop_dead_letters(&self, name: &str, filter: &LetterFilter) -> Result<u64, CommandError> {
         Ok(self.dead_letters(name, filter, 9).await?.len() as u64)
+    }
+
+    async fn replace_module(&self, name: &str, module: Vec<u8>) -> Result<ModuleStatus, CommandError> {
+        let present = self.get(name).and_then(|status| status.module).ok_or_else(|| CommandError::NotFound(name.to_owned()))?;
+        match &*module {
+            b"" => Err(CommandError::Refused("the module is not WebAssembly".to_owned())),
+            _ => Ok(present),
+        }
+    }
+
+    async fn modules(&self, name: &str) -> Result<Vec<ServedModule>, CommandError> {
+        let module = self.roll_back(name).await?;
+        Ok(vec![ServedModule { hash: module.hash, from: "file".to_owned(), since_ms: module.loaded_ms }])
+    }
+
+    async fn roll_back(&self, name: &str) -> Result<ModuleStatus, CommandError> {
+        self.replace_module(name, b"module".to_vec()).await
     }
 
     fn searches(&self) -> Vec<Arc<dyn Search>> {

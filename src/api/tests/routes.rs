@@ -208,6 +208,32 @@ async fn dead_letters_are_shown_replayed_and_dropped_one_by_one_or_by_what_they_
 }
 
 #[tokio::test]
+async fn modules_are_replaced_listed_and_rolled_back() {
+    let app = app(two(), &server());
+    expect![[r#"
+        PUT /admin/pipelines/products/module
+          422 {"error":"the module is not WebAssembly"}
+        PUT /admin/pipelines/nowhere/module
+          404 {"error":"pipeline nowhere does not exist"}
+        GET /admin/pipelines/products/modules
+          200 {"modules":[{"hash":"ab12","from":"file","since_ms":5}]}
+        POST /admin/pipelines/products/modules/rollback
+          200 {"hash":"ab12","version":1,"path":"m.wasm","bytes":10,"loaded_ms":5}
+    "#]].assert_eq(
+        &answers(
+            &app,
+            &[
+                "PUT /admin/pipelines/products/module",
+                "PUT /admin/pipelines/nowhere/module",
+                "GET /admin/pipelines/products/modules",
+                "POST /admin/pipelines/products/modules/rollback",
+            ],
+        )
+        .await,
+    );
+}
+
+#[tokio::test]
 async fn collections_are_searched_where_they_are_held() {
     let app = app(two(), &server());
     expect![[r#"
@@ -259,6 +285,9 @@ async fn every_admin_call_needs_the_token_and_nothing_else_does() {
         "POST /admin/pipelines/products/pause",
         "POST /admin/pipelines/products/resume",
         "POST /admin/pipelines/products/restart",
+        "PUT /admin/pipelines/products/module",
+        "GET /admin/pipelines/products/modules",
+        "POST /admin/pipelines/products/modules/rollback",
         "GET /admin/pipelines/products/dead-letters",
         "GET /admin/pipelines/products/dead-letters/1",
         "DELETE /admin/pipelines/products/dead-letters",

@@ -1,0 +1,170 @@
+//! Code replaced while its pipeline runs.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::{Running, get_json, http, http_bytes, json_lines, module, rowmill, wait_for};
+
+/// A pipeline that follows a file of orders, and begins with the module that knows them.
+struct Followed {
+    dir: tempfile::TempDir,
+    running: Running,
+    url: String,
+    events: u64,
+    /// What the hostile guest is to do to a row; the other module does not look at it.
+    mode: &'static str,
+}
+
+impl Followed {
+    fn start(config: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        fs::copy(module("order_status"), dir.path().join("module.wasm")).unwrap();
+        fs::write(dir.path().join("events.jsonl"), "").unwrap();
+        let text = format!(
+            "[server]\nlisten = \"127.0.0.1:0\"\n[pipelines.p.source.file]\npath = \"events.jsonl\"\nformat = \"kcat\"\nfollow = true\n\
+             [pipelines.p.transform]\nmodule = \"module.wasm\"\nconfig = {config}\n[pipelines.p.batch]\nmax_documents = 7\n\
+             [pipelines.p.sink.file]\npath = \"out.jsonl\"\nindex = \"out\"\n"
+        );
+        fs::write(dir.path().join("rowmill.toml"), text).unwrap();
+        Self::run(dir, 0)
+    }
+
+    fn run(dir: tempfile::TempDir, events: u64) -> Self {
+        let mut running = Running::start(rowmill().arg("run").arg(dir.path().join("rowmill.toml")));
+        let url = running.url();
+        Self { dir, running, url, events, mode: "ok" }
+    }
+
+    /// Kills the process and starts it again.
+    fn again(self) -> Self {
+        self.running.kill();
+        Self::run(self.dir, self.events)
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join(name)
+    }
+
+    /// Rows that every module here makes a document of.
+    fn change(&mut self, count: u64) {
+        let mut lines = String::new();
+        for _ in 0..count {
+            self.events += 1;
+            let (id, lsn) = (self.events, 1_000 + self.events);
+            let row = json!({"id": id, "customer": "c", "status": "paid", "total": "1.00", "mode": self.mode});
+            let source = json!({"connector": "postgresql", "name": "s", "schema": "public", "table": "orders", "lsn": lsn, "ts_ms": 1,
+                "snapshot": "false", "sequence": json!([lsn.to_string(), lsn.to_string()]).to_string()});
+            let envelope = json!({"before": null, "after": row, "op": "c", "ts_ms": 1, "source": source});
+            let message = json!({"topic": "s.public.orders", "partition": 0, "offset": id, "ts": 1, "key": json!({"id": id}).to_string(), "payload": envelope.to_string()});
+            lines += &format!("{message}\n");
+        }
+        fs::OpenOptions::new().append(true).open(self.path("events.jsonl")).unwrap().write_all(lines.as_bytes()).unwrap();
+    }
+
+    /// The document of each row, once there are as many as events.
+    fn documents(&self) -> Vec<Value> {
+        wait_for("every event to be a document", Duration::from_secs(60), || {
+            let lines = json_lines(&self.path("out.jsonl"));
+            (lines.len() as u64 >= self.events).then_some(lines)
+        })
+    }
+
+    fn put(&self, bytes: &[u8]) -> (u16, Value) {
+        let (status, answer) = http_bytes("PUT", &format!("{}/admin/pipelines/p/module", self.url), bytes);
+        (status, serde_json::from_str(&answer).unwrap())
+    }
+
+    fn present(&self) -> String {
+        get_json(&format!("{}/admin/pipelines/p", self.url))["module"]["hash"].as_str().unwrap().to_owned()
+    }
+}
+
+fn bytes(path: impl AsRef<Path>) -> Vec<u8> {
+    fs::read(path).unwrap()
+}
+
+/// The same code under another hash: a component may end with a section that nobody reads.
+fn renamed(mut module: Vec<u8>, name: u8) -> Vec<u8> {
+    module.extend([0, 3, 1, b'x', name]);
+    module
+}
+
+/// Who made a document: the module that knows orders calls their number `order_id`.
+fn is_row(document: &Value) -> bool {
+    document["body"].get("order_id").is_none()
+}
+
+#[test]
+fn a_module_is_replaced_without_losing_an_event() {
+    let mut followed = Followed::start("{}");
+    followed.change(20);
+    assert!(followed.documents().iter().all(|document| !is_row(document)));
+    let (orders, rows) = (bytes(module("order_status")), bytes(module("hostile")));
+    let first = followed.present();
+    for round in 0..10 {
+        followed.change(50);
+        let (status, answer) = followed.put(&renamed(if round % 2 == 0 { rows.clone() } else { orders.clone() }, round));
+        assert_eq!((status, answer["hash"].as_str().unwrap()), (200, &*followed.present()), "{answer}");
+        followed.change(50);
+    }
+    let documents = followed.documents();
+    let ids: std::collections::BTreeSet<u64> = documents.iter().map(|document| document["id"].as_str().unwrap().parse().unwrap()).collect();
+    assert_eq!((ids.len() as u64, documents.len() as u64), (followed.events, followed.events), "every event once");
+    let made_by_rows = documents.iter().filter(|document| is_row(document)).count();
+    assert!((200..900).contains(&made_by_rows), "{made_by_rows} of {} by the one module, the others by the other", documents.len());
+    let letters = get_json(&format!("{}/admin/pipelines/p/dead-letters", followed.url));
+    assert_eq!(letters["dead_letters"], json!([]));
+
+    // A changed file does the same.
+    let before = followed.present();
+    fs::write(followed.path("module.wasm"), renamed(rows.clone(), 77)).unwrap();
+    wait_for("the file's module", Duration::from_secs(20), || (followed.present() != before).then_some(()));
+    followed.change(1);
+    assert!(followed.documents().last().is_some_and(is_row));
+
+    let (status, answer) = http("POST", &format!("{}/admin/pipelines/p/modules/rollback", followed.url), None);
+    assert_eq!((status, followed.present()), (200, before.clone()), "{answer}");
+    let modules = get_json(&format!("{}/admin/pipelines/p/modules", followed.url));
+    assert_eq!((&modules["modules"][0]["hash"], &modules["modules"][0]["from"]), (&json!(before), &json!("rollback")));
+    assert_ne!(first, before);
+
+    let mut followed = followed.again();
+    followed.change(1);
+    followed.documents();
+    assert_eq!(followed.present(), before, "what served last serves after a crash");
+    let (_, metrics) = http("GET", &format!("{}/metrics", followed.url), None);
+    assert!(metrics.contains(&format!("rowmill_module_info{{hash=\"{}\"", &before[..12])), "{metrics}");
+}
+
+#[test]
+fn the_old_module_serves_on_where_the_new_one_is_not_fit() {
+    let (hostile, products) = (bytes(module("hostile")), bytes(module("product_search")));
+    for (mode, config, new, reason) in [
+        ("ok", "{}", b"#!/bin/sh".to_vec(), "is not WebAssembly"),
+        ("ok", "{}", b"\0asm\x01\0\0\0".to_vec(), "core module"),
+        ("ok", "{}", hostile[..hostile.len() / 2].to_vec(), "not a valid component"),
+        ("ok", "{ drop = [\"lost\"] }", products, "drop"),
+        ("trap", "{}", hostile.clone(), "recent change"),
+        ("loop", "{}", hostile.clone(), "recent change"),
+        ("memory", "{}", hostile.clone(), "recent change"),
+    ] {
+        let mut followed = Followed { mode, ..Followed::start(config) };
+        followed.change(10);
+        followed.documents();
+        let before = followed.present();
+        let (status, answer) = followed.put(&new);
+        assert_eq!(status, 422, "{mode} {config}: {answer}");
+        assert!(answer["error"].as_str().is_some_and(|error| error.contains(reason)), "{config}: {answer}");
+        followed.change(10);
+        assert!(followed.documents().iter().all(|document| !is_row(document)), "{config}");
+        assert_eq!(followed.present(), before, "{config}");
+        let (_, metrics) = http("GET", &format!("{}/metrics", followed.url), None);
+        assert!(metrics.contains("rowmill_module_reloads_total{pipeline=\"p\",result=\"refused\"} 1"), "{metrics}");
+        assert!(metrics.contains("rowmill_guest_traps_total{pipeline=\"p\",reason=\"trap\"} 0"), "the trial is not counted: {metrics}");
+        assert_eq!(followed.put(&renamed(bytes(module("order_status")), 1)).0, 200, "{config}: and a good one is taken after it");
+    }
+}
