@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytestring::ByteString;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::event::{Action, Change, DocumentVersion, JsonText, Write};
+use crate::event::{Action, Change, DocumentVersion, JsonText, Operation, Version, Write};
 use crate::limits;
 use crate::pipeline::process::Sourced;
 use crate::state::{DocumentRecord, RowRecord};
@@ -103,13 +103,22 @@ pub fn plan(
     Ok(planner.planned)
 }
 
-/// Deletes of the documents that outputs name.
-pub fn deletes_of(outputs: Vec<Output>) -> Vec<Output> {
-    let delete = |output| match output {
-        Output::Index { target, .. } | Output::Delete { target } => Some(Output::Delete { target }),
-        Output::Emit { .. } => None,
-    };
-    outputs.into_iter().filter_map(delete).collect()
+/// Works out what deletes all that a change may have written before its table's truncate, at that version, was read.
+///
+/// The change is planned as it was then, so that the deletes stand above its writes also in a tie.
+pub fn withdraw(
+    change: &Change,
+    outputs: Vec<Output>,
+    record: Option<&mut RowRecord>,
+    index: &Arc<str>,
+    source: &Sourced,
+    at: Version,
+) -> Result<Documents, String> {
+    let Some(record) = record else { return Ok(Documents::default()) };
+    // What cannot be planned was not written.
+    let _ = plan(change, outputs, Some(record), index, source);
+    let delete = Change { operation: Operation::Delete, before: None, after: None, version: at, moved: None, ..change.clone() };
+    plan(&delete, Vec::new(), Some(record), index, source)
 }
 
 fn check(change: &Change, outputs: &[Output]) -> Result<(), String> {
@@ -151,10 +160,6 @@ impl Planner<'_> {
         let body_hash = body.as_ref().map(|body| xxh3_64(body.as_bytes()));
         if last.is_some_and(|last| last.is_live && body_hash.is_some() && last.body_hash == body_hash) {
             self.planned.unchanged += 1;
-            return;
-        }
-        let is_deleted = |last: &DocumentRecord| !last.is_live && last.version >= DocumentVersion::after(self.change.version, None);
-        if body.is_none() && last.is_some_and(is_deleted) {
             return;
         }
         // Sinks that know no routing, and shards that two routings share, have one document of that id.

@@ -11,11 +11,6 @@ pub fn is_newer(version: Version, record: Option<&RowRecord>, floor: Option<Vers
     record.is_none_or(|record| version > record.version) && floor.is_none_or(|floor| version > floor)
 }
 
-/// Whether a row is gone because its table was emptied at `floor`, after the change at `version`, and nothing of it is known since.
-pub fn went_with_table(version: Version, record: Option<&RowRecord>, floor: Version) -> bool {
-    version <= floor && record.is_none_or(|record| record.version <= floor)
-}
-
 #[cfg(test)]
 mod tests {
     use super::{RowRecord, Version, is_newer};

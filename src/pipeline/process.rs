@@ -103,10 +103,10 @@ pub struct Sourced {
     pub is_known: bool,
     /// Whether it counts as an event; not so what one brings about besides its own change.
     pub is_event: bool,
-    /// Whether the row went with its table, in a truncate that was read before this change of it.
-    pub is_truncated: bool,
     /// Whether values of its row may not be the last word: see [`crate::state::Provisional`].
     pub is_provisional: bool,
+    /// Set where it is older than its table's last truncate: what it would write is deleted at that version.
+    pub withdrawn: Option<Version>,
 }
 
 impl Sourced {
@@ -114,7 +114,7 @@ impl Sourced {
     pub fn of_row(row: RowKey) -> Self {
         let row = Some(row);
         let (memory, is_known) = (LaneMemory::default(), true);
-        Self { row, message: None, memory, replay: None, is_known, is_event: false, is_truncated: false, is_provisional: false }
+        Self { row, message: None, memory, replay: None, is_known, is_event: false, is_provisional: false, withdrawn: None }
     }
 }
 
@@ -196,8 +196,8 @@ impl Processor {
             let floor = floors.get(&change.table).copied().flatten();
             let is_event = replay.as_ref().is_none_or(|replay| !replay.is_row);
             let message = is_event.then_some(message);
-            let (is_known, is_truncated, is_provisional) = (false, false, false);
-            let source = Sourced { row: None, message, memory, replay, is_known, is_event, is_truncated, is_provisional };
+            let (is_known, is_provisional, withdrawn) = (false, false, None);
+            let source = Sourced { row: None, message, memory, replay, is_known, is_event, is_provisional, withdrawn };
             gate.admit(change, source, floor)?;
         }
         work.effects.moved = gate.keeper.into_moved();
@@ -237,8 +237,10 @@ impl Processor {
         for (cause, ((change, source), outcome)) in work.changes.iter().zip(&work.sources).zip(outcomes).enumerate() {
             let record = source.row.as_ref().and_then(|row| rows.record_mut(row));
             let index = self.indexes.of(change);
-            let outcome = if source.is_truncated { Ok(document::deletes_of(outcome.unwrap_or_default())) } else { outcome };
-            let planned = outcome.and_then(|outputs| document::plan(change, outputs, record, &index, source));
+            let planned = match source.withdrawn {
+                None => outcome.and_then(|outputs| document::plan(change, outputs, record, &index, source)),
+                Some(at) => document::withdraw(change, outcome.unwrap_or_default(), record, &index, source, at),
+            };
             match planned {
                 Ok(planned) => {
                     work.tally.unchanged += planned.unchanged;
@@ -325,9 +327,9 @@ impl Gate<'_> {
         }
         if !gate::is_newer(change.version, record, floor) {
             self.work.tally.stale += 1;
-            match floor.filter(|floor| gate::went_with_table(change.version, record, *floor)) {
-                Some(floor) => self.admit_truncated(change, source, key, floor),
-                None => {}
+            let known = record.map(|record| record.version);
+            if let Some(floor) = floor.filter(|floor| known <= Some(*floor)) {
+                self.withdraw(change, source, key, floor);
             }
             return Ok(());
         }
@@ -352,16 +354,15 @@ impl Gate<'_> {
         Ok(())
     }
 
-    /// A change of a row that went with its table before the change was read. Its documents may be there all the same: a life of the
-    /// process that ended before its commit may have read the lanes in the other order. So they are deleted.
-    fn admit_truncated(&mut self, mut change: Change, source: Sourced, key: RowKey, floor: Version) {
-        change.version = floor;
+    /// A change that is read after the truncate of its table. Nothing is known of what it wrote, but a life of the process that
+    /// ended before its commit may have read it first, and written it: that is deleted, as the truncate would have done.
+    fn withdraw(&mut self, change: Change, source: Sourced, key: RowKey, floor: Version) {
         let is_known = self.rows.record(&key).is_some();
         if let Some(record) = self.rows.record_mut(&key) {
             record.version = floor;
             record.deleted_ms.get_or_insert(self.now_ms);
         }
-        self.work.admit(change, Sourced { row: Some(key), is_known, is_event: false, is_truncated: true, ..source });
+        self.work.admit(change, Sourced { row: Some(key), is_known, is_event: false, withdrawn: Some(floor), ..source });
     }
 
     /// A dead letter's change that was applied to its row already, and only then died: the row stays as it is.

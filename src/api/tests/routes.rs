@@ -219,7 +219,8 @@ async fn modules_are_replaced_listed_and_rolled_back() {
           200 {"modules":[{"hash":"ab12","from":"file","since_ms":5}]}
         POST /admin/pipelines/products/modules/rollback
           200 {"hash":"ab12","version":1,"path":"m.wasm","bytes":10,"loaded_ms":5}
-    "#]].assert_eq(
+    "#]]
+    .assert_eq(
         &answers(
             &app,
             &[
