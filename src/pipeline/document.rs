@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytestring::ByteString;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::event::{Action, Change, DocumentVersion, JsonText, Write};
+use crate::event::{Action, Change, DocumentVersion, JsonText, Operation, Version, Write};
 use crate::limits;
 use crate::pipeline::process::Sourced;
 use crate::state::{DocumentRecord, RowRecord};
@@ -101,6 +101,24 @@ pub fn plan(
         planner.write(&Target::default(), None);
     }
     Ok(planner.planned)
+}
+
+/// Works out what deletes all that a change may have written before its table's truncate, at that version, was read.
+///
+/// The change is planned as it was then, so that the deletes stand above its writes also in a tie.
+pub fn withdraw(
+    change: &Change,
+    outputs: Vec<Output>,
+    record: Option<&mut RowRecord>,
+    index: &Arc<str>,
+    source: &Sourced,
+    at: Version,
+) -> Result<Documents, String> {
+    let Some(record) = record else { return Ok(Documents::default()) };
+    // What cannot be planned was not written.
+    let _ = plan(change, outputs, Some(record), index, source);
+    let delete = Change { operation: Operation::Delete, before: None, after: None, version: at, moved: None, ..change.clone() };
+    plan(&delete, Vec::new(), Some(record), index, source)
 }
 
 fn check(change: &Change, outputs: &[Output]) -> Result<(), String> {

@@ -101,6 +101,8 @@ pub struct Sourced {
     pub is_event: bool,
     /// Whether values of its row may not be the last word: see [`crate::state::Provisional`].
     pub is_provisional: bool,
+    /// Set where it is older than its table's last truncate: what it would write is deleted at that version.
+    pub withdrawn: Option<Version>,
 }
 
 /// Works out batches, one after the other.
@@ -173,7 +175,7 @@ impl Processor {
                 continue;
             };
             let floor = floors.get(&change.table).copied().flatten();
-            let source = Sourced { row: None, value, is_known: false, is_event: true, is_provisional: false };
+            let source = Sourced { row: None, value, is_known: false, is_event: true, is_provisional: false, withdrawn: None };
             admit(change, source, floor, rows, &mut keeper, self.keep, now_ms, work, &self.state)?;
         }
         work.effects.moved = keeper.into_moved();
@@ -210,7 +212,10 @@ impl Processor {
         for (cause, ((change, source), outcome)) in work.changes.iter().zip(&work.sources).zip(outcomes).enumerate() {
             let record = source.row.as_ref().and_then(|row| rows.record_mut(row));
             let index = self.indexes.of(change);
-            let planned = outcome.and_then(|outputs| document::plan(change, outputs, record, &index, source));
+            let planned = match source.withdrawn {
+                None => outcome.and_then(|outputs| document::plan(change, outputs, record, &index, source)),
+                Some(at) => document::withdraw(change, outcome.unwrap_or_default(), record, &index, source, at),
+            };
             match planned {
                 Ok(planned) => {
                     work.tally.unchanged += planned.unchanged;
@@ -285,6 +290,10 @@ fn admit(
     };
     if !gate::is_newer(change.version, rows.record(&key).map(AsRef::as_ref), floor) {
         work.tally.stale += 1;
+        let known = rows.record(&key).map(|record| record.version);
+        if let Some(floor) = floor.filter(|floor| known <= Some(*floor)) {
+            withdraw(change, source, key, floor, rows, now_ms, work);
+        }
         return Ok(());
     }
     source.is_known = rows.record(&key).is_some();
@@ -308,6 +317,17 @@ fn admit(
         work.admit(change, source);
     }
     Ok(())
+}
+
+/// A change that is read after the truncate of its table. Nothing is known of what it wrote, but a life of the process that
+/// ended before its commit may have read it first, and written it: that is deleted, as the truncate would have done.
+fn withdraw(change: Change, source: Sourced, key: RowKey, floor: Version, rows: &mut Rows, now_ms: u64, work: &mut Work) {
+    let is_known = rows.record(&key).is_some();
+    if let Some(record) = rows.record_mut(&key) {
+        record.version = floor;
+        record.deleted_ms.get_or_insert(now_ms);
+    }
+    work.admit(change, Sourced { row: Some(key), is_known, is_event: false, withdrawn: Some(floor), ..source });
 }
 
 /// The delete that a tombstone stands for, when the row is there.

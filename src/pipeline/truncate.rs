@@ -47,7 +47,8 @@ impl Processor {
             remembered.deleted_ms = Some(self.clock.now_ms());
             remembered.provisional = None;
             let index = self.indexes.of(&change);
-            let source = Sourced { row: Some(row.clone()), value: None, is_known: true, is_event: false, is_provisional: false };
+            let source =
+                Sourced { row: Some(row.clone()), value: None, is_known: true, is_event: false, is_provisional: false, withdrawn: None };
             let planned = document::plan(&change, Vec::new(), Some(remembered), &index, &source).map_err(Failure::bug)?;
             work.causes.extend(planned.writes.iter().map(|_| cause));
             writes.extend(planned.writes);
