@@ -11,6 +11,7 @@ use crate::config::BatchSettings;
 use crate::error::{Failure, Kind};
 use crate::event::{Action, DocumentVersion, Write};
 use crate::limits;
+use crate::pipeline::failpoint::Failpoint;
 use crate::pipeline::metrics::PipelineMetrics;
 use crate::pipeline::progress::Progress;
 use crate::sink::{Sink, Verdict, WriteError};
@@ -61,8 +62,10 @@ impl Deliverer {
         let mut attempt = 0;
         while let Some(group) = groups.pop_front() {
             let request: Vec<Write> = group.iter().filter_map(|place| writes.get(*place).cloned()).collect();
+            Failpoint::BeforeSink.pass();
             match self.sink.write(&request).await {
                 Ok(verdicts) => {
+                    Failpoint::AfterSink.pass();
                     let again = note(&mut answers, &group, verdicts).and_then(|again| without_superseded(&mut answers, writes, again));
                     let Some((reason, places)) = again else {
                         attempt = 0;

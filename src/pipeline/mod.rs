@@ -10,9 +10,11 @@
 //! batch worked out), `deliver` (its writes answered), `runner` (the loop, with commit and settle), `supervisor` (all
 //! pipelines of a process).
 
+mod answered;
 mod batch;
 mod deliver;
 mod document;
+mod failpoint;
 mod gate;
 mod metrics;
 mod process;

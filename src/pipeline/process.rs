@@ -11,6 +11,7 @@ use crate::event::{Change, Key, Lane, Operation, Origin, Version, Write};
 use crate::limits;
 use crate::pipeline::batch::{Event, Item, What};
 use crate::pipeline::document::{self, IndexNames};
+use crate::pipeline::failpoint::Failpoint;
 use crate::pipeline::gate;
 use crate::pipeline::metrics::PipelineMetrics;
 use crate::pipeline::rows::{self, RowKeeper};
@@ -138,6 +139,7 @@ impl Processor {
         let gate = self.metrics.stage("gate");
         self.gate(events.collect(), &mut rows, &mut work)?;
         gate.observe_duration();
+        Failpoint::Gated.pass();
         let writes = self.transform(&mut rows, &mut work)?;
         work.writes = Arc::new(writes);
         work.effects.rows = rows.into_changes();
@@ -206,6 +208,7 @@ impl Processor {
         let timer = self.metrics.stage("transform");
         let outcomes = self.transformer.run(&work.changes)?;
         timer.observe_duration();
+        Failpoint::Transformed.pass();
         if outcomes.len() != work.changes.len() {
             return Err(Failure::bug(format!("the transform gave {} outcomes for {} changes", outcomes.len(), work.changes.len())));
         }
