@@ -1,6 +1,7 @@
 # make demo      the shop: change events, two modules, an embedded index, a dashboard at http://127.0.0.1:8080
 # make test      everything, on the real servers
 # make test-fast without servers and browser          make test-stack   only what needs real servers
+# make sim       more seeds of the simulation than `make test` runs: make sim SEEDS=0..20000
 # make build     the binary and the modules           make lint         formatting and clippy
 # make stack     real servers by hand: make stack NAMES="postgres kafka connect opensearch-2", make stack-down
 # make bench     the figures of BENCHMARKS.md
@@ -16,9 +17,10 @@ export CXX := ccache g++
 
 ROWMILL := $(CARGO_TARGET_DIR)/debug/rowmill
 NAMES   ?= postgres kafka connect opensearch-2
+SEEDS   ?= 0..20000
 SETUP   := tests/stack/setup
 
-.PHONY: demo build test test-fast test-stack test-guests lint bench stack stack-down setup
+.PHONY: demo build test test-fast test-stack test-guests sim lint bench stack stack-down setup
 
 demo: build
 	@$(ROWMILL) demo
@@ -45,6 +47,9 @@ test-stack: build
 
 test-guests: setup
 	@$(MAKE) --no-print-directory -C transforms test
+
+sim: setup
+	@ROWMILL_SIM_SEEDS=$(SEEDS) cargo test --quiet --locked --lib simulation -- --nocapture
 
 lint: setup
 	@cargo fmt --check

@@ -11,6 +11,7 @@ use crate::config::BatchSettings;
 use crate::error::{Failure, Kind};
 use crate::event::{Action, DocumentVersion, Write};
 use crate::limits;
+use crate::pipeline::failpoint::Failpoint;
 use crate::pipeline::metrics::PipelineMetrics;
 use crate::pipeline::pressure::Pressure;
 use crate::pipeline::progress::Progress;
@@ -72,8 +73,10 @@ impl Deliverer {
                 groups.push_front(rest);
             }
             let request: Vec<Write> = group.iter().filter_map(|place| writes.get(*place).cloned()).collect();
+            Failpoint::BeforeSink.pass();
             match self.sink.write(&request).await {
                 Ok(verdicts) => {
+                    Failpoint::AfterSink.pass();
                     match verdicts.contains(&Verdict::Retry(OVERLOADED)) {
                         true => permit.overloaded(),
                         false => permit.answered(),

@@ -11,11 +11,13 @@
 //! `pressure` allows), `runner` (the loop, with commit and settle), `supervisor` (all pipelines of a
 //! process), `reload` and `shelf` (code replaced while it runs).
 
+mod answered;
 mod batch;
 mod courier;
 mod deliver;
 mod delivery;
 mod document;
+mod failpoint;
 mod gate;
 mod metrics;
 mod pressure;

@@ -9,6 +9,7 @@ use crate::event::{Change, Key, Lane, Message, Operation, Origin, Version, Write
 use crate::limits;
 use crate::pipeline::batch::{Event, Item, What};
 use crate::pipeline::document::{self, IndexNames};
+use crate::pipeline::failpoint::Failpoint;
 use crate::pipeline::gate;
 use crate::pipeline::metrics::PipelineMetrics;
 use crate::pipeline::reload::RecentChanges;
@@ -158,6 +159,7 @@ impl Processor {
         let gate = self.metrics.stage("gate");
         self.gate(events, &mut rows, &mut work)?;
         gate.observe_duration();
+        Failpoint::Gated.pass();
         let writes = self.transform(&mut rows, &mut work)?;
         work.writes = Arc::new(writes);
         work.effects.rows = rows.into_changes();
@@ -228,6 +230,7 @@ impl Processor {
         let timer = self.metrics.stage("transform");
         let outcomes = self.transformer.run(&work.changes)?;
         timer.observe_duration();
+        Failpoint::Transformed.pass();
         if matches!(self.transformer, Transformer::Guest(_)) {
             self.recent.note(&work.changes, &outcomes);
         }

@@ -113,7 +113,8 @@ impl<'a> RowKeeper<'a> {
             (Some(MovedRow::Left { row, provisional, .. }), after) => {
                 self.moved.insert(left, None);
                 let filled = after.and_then(|after| toast::fill(&after, Some(&row)));
-                let taken = filled.as_ref().map(|filled| filled.columns.clone()).unwrap_or_default();
+                // Also what the noted row lacks itself: whoever waits for it is the row that has arrived.
+                let taken = filled.iter().flat_map(|filled| filled.columns.iter().chain(&filled.lacking)).cloned().collect::<Vec<_>>();
                 if let Some(filled) = filled {
                     change.after = Some(filled.row);
                 }

@@ -16,11 +16,13 @@ use crate::config::BatchSettings;
 use crate::error::Failure;
 use crate::event::{Action, Lane, Write};
 use crate::limits;
+use crate::pipeline::answered::Answered;
 use crate::pipeline::batch::{Backlog, Item, What};
 use crate::pipeline::courier::Courier;
 use crate::pipeline::deliver::{Answer, Deliverer};
 use crate::pipeline::delivery::{Delivered, Delivery};
 use crate::pipeline::document;
+use crate::pipeline::failpoint::Failpoint;
 use crate::pipeline::metrics::PipelineMetrics;
 use crate::pipeline::process::{Processor, Work, positions};
 use crate::pipeline::progress::Progress;
@@ -121,7 +123,7 @@ struct Flow {
     at_work: VecDeque<Work>,
     with_sink: FuturesOrdered<Delivery>,
     /// The last batch that was answered.
-    answered: watch::Sender<u64>,
+    answered: Answered,
     /// Lanes that stood behind their ends at the start: they were made anew, and are yet to be read.
     beyond: HashMap<Lane, u64>,
     is_finished: bool,
@@ -203,6 +205,7 @@ impl Runner {
 
     /// Decodes what came and puts it into the backlog.
     fn receive(&mut self, flow: &mut Flow, arrival: Arrival) {
+        Failpoint::Received.pass();
         let timer = self.metrics.stage("decode");
         match arrival {
             Arrival::Messages(messages) => {
@@ -269,15 +272,14 @@ impl Runner {
     fn dispatch(&mut self, flow: &mut Flow, work: Work) {
         let (deliverer, metrics, writes) = (self.deliverer.clone(), self.metrics.clone(), work.writes.clone());
         let before = overtaken(&flow.at_work, &writes);
-        let mut answered = flow.answered.subscribe();
+        let answered = flow.answered.clone();
         flow.at_work.push_back(work);
         flow.with_sink.push_back(Delivery::start(async move {
             if writes.is_empty() {
                 return Ok(Delivered::Answered(Vec::new()));
             }
             if let Some(before) = before {
-                // It fails only when the loop has ended, which drops this too.
-                let _ = answered.wait_for(|answered| *answered >= before).await;
+                answered.wait_for(before).await;
             }
             let timer = metrics.stage("sink");
             let answers = deliverer.deliver(&writes).await;
@@ -289,7 +291,8 @@ impl Runner {
     /// The sink has answered the oldest batch at work: it is committed, after its dead letters were sent where they are to go.
     fn conclude(&mut self, flow: &mut Flow, answers: Vec<Answer>) -> Result<(), Failure> {
         let Some(mut work) = flow.at_work.pop_front() else { return Err(Failure::bug("an answer without a batch")) };
-        flow.answered.send_replace(work.number);
+        flow.answered.set(work.number);
+        Failpoint::Answered.pass();
         let now_ms = self.clock.now_ms();
         let mut dead = None;
         for (place, answer) in answers.iter().enumerate() {
@@ -334,6 +337,7 @@ impl Runner {
         let positions = work.effects.positions.clone();
         let state = &mut self.processor.state;
         blocking(|| state.commit(work.number, work.effects))?;
+        Failpoint::Committed.pass();
         timer.observe_duration();
         let reached: Vec<(Lane, u64)> = positions.iter().map(|(lane, record)| (lane.clone(), record.position)).collect();
         for (lane, record) in positions {
@@ -352,6 +356,7 @@ impl Runner {
         };
         if let Some(work) = blocking(|| self.processor.truncate_step(&mut truncate))? {
             flow.truncating = Some(truncate);
+            Failpoint::TruncateStep.pass();
             self.dispatch(flow, work);
         } else {
             let work = self.processor.truncate_end(truncate)?;
@@ -379,14 +384,18 @@ impl Runner {
         self.sync()?;
         let positions = self.positions.all();
         self.source.settle(&positions);
+        Failpoint::Settled.pass();
         self.progress.durable(&positions);
         flow.is_unsettled = false;
         Ok(())
     }
 
     fn sync(&self) -> Result<(), Failure> {
+        Failpoint::BeforeSync.pass();
         let store = self.processor.state.store();
-        Ok(blocking(|| store.sync())?)
+        blocking(|| store.sync())?;
+        Failpoint::AfterSync.pass();
+        Ok(())
     }
 
     /// What is done at every tick.

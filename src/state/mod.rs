@@ -9,6 +9,8 @@
 //! write-ahead log at once (kill -9 loses nothing) and the disk with the next [`Store::sync`]; the source is told only
 //! then. A power cut can take the last commits with it, but takes their positions too, and reading them again is harmless.
 
+#[cfg(test)]
+mod copy;
 mod dead;
 mod keys;
 mod record;
@@ -18,6 +20,8 @@ mod store;
 mod tests;
 mod working;
 
+#[cfg(test)]
+pub use copy::Copied;
 pub use dead::{DeadCause, DeadEvent, DeadLetter, LetterFilter};
 pub use keys::{Half, RowKey};
 pub use record::{DocumentRecord, LaneRecord, MovedRow, Provisional, RowRecord};

@@ -140,6 +140,11 @@ impl PipelineState {
         &self.store
     }
 
+    #[cfg(test)]
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
     /// What a row of this pipeline is filed under.
     pub fn key(&self, table: &str, id: &str) -> RowKey {
         RowKey::new(self.number, table, id)

@@ -51,8 +51,11 @@ fn files() -> BTreeMap<String, String> {
     let mut paths = Vec::new();
     walk(&root, &mut paths);
     let rust = paths.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
-    let is_test =
-        |name: &str| ["/tests.rs", "/stack.rs", "/simulation.rs"].iter().any(|end| name.ends_with(end)) || name.contains("/tests/");
+    let is_test = |name: &str| {
+        ["/tests.rs", "/stack.rs", "/copy.rs"].iter().any(|end| name.ends_with(end))
+            || name.contains("/tests/")
+            || name.contains("/simulation/")
+    };
     let named = rust.map(|path| (path.strip_prefix(&root).unwrap().display().to_string(), fs::read_to_string(&path).unwrap()));
     named
         .filter(|(name, _)| !is_test(name))

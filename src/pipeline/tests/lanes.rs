@@ -1,12 +1,15 @@
 //! Lanes that go back, several lanes of one table, and what is told of all rows at once.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Bench, MemorySink, envelope, row};
+use super::crashes::live;
+use super::faults::{named_documents, with_documents};
+use super::{Bench, Fate, MemorySink, envelope, row};
 use crate::error::Failure;
 use crate::event::{Lane, Message};
 use crate::pipeline::runner::{Control, Ended};
@@ -88,6 +91,23 @@ async fn an_old_truncate_read_again_never_lowers_the_floor() {
     bench.change(1, "c", 310, 8, row(8, "emptied away too"));
     bench.run().await.unwrap();
     assert_eq!(bench.sink.bodies().len(), 0, "after a restart");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_crash_left_in_the_index_goes_with_a_truncate_that_is_read_before_it_next_time() {
+    for (what, lsn) in [("an earlier transaction", 100), ("the truncate's own, where document versions tie", 200)] {
+        let mut bench = Bench::new(Keep::Versions, MemorySink::default());
+        bench.guest = Some(named_documents);
+        bench.change(0, "c", lsn, 1, with_documents(1, &["1", "a"]));
+        bench.put(1, Value::Null, Some(envelope("t", 200, 0, Value::Null)), &[]);
+        let [row, truncate] = bench.messages.clone().try_into().unwrap();
+        *bench.sink.requests.lock().unwrap() = [Fate::AppliedAndLost].into();
+        let store = bench.store();
+        assert_eq!(live(&bench, &store, vec![vec![row.clone()]], Duration::from_secs(9)).await, None, "{what}");
+        assert_eq!(bench.sink.bodies().len(), 2, "{what}");
+        assert!(live(&bench, &store, vec![vec![truncate], vec![row]], Duration::from_secs(9)).await.is_some(), "{what}");
+        assert_eq!(bench.sink.bodies(), BTreeMap::new(), "{what}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -140,3 +140,21 @@ async fn out_of_line_values_survive_a_move_in_any_order_and_any_life() {
         simulate(seed).await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_is_not_known_yet_is_awaited_over_two_moves() {
+    let mut bench = Bench::new(Keep::Rows, MemorySink::default());
+    let row = |id: u64, text: &str| json!({"id": id, "text": text});
+    let key = |id: u64| json!({"id": id});
+    let mut put = |partition, operation, lsn, id, row, headers: &[(&str, Value)]| {
+        bench.put(partition, key(id), Some(envelope(operation, lsn, id, row)), headers);
+    };
+    // From 1 to 2 to 3; the lane of 2 and 3 is read to its end before that of 1.
+    put(0, "c", 200, 2, row(2, MISSING), &[("__debezium.oldkey", key(1))]);
+    put(0, "d", 300, 2, Value::Null, &[("__debezium.newkey", key(3))]);
+    put(0, "c", 300, 3, row(3, MISSING), &[("__debezium.oldkey", key(2))]);
+    put(1, "c", 100, 1, row(1, "long"), &[]);
+    put(1, "d", 200, 1, Value::Null, &[("__debezium.newkey", key(2))]);
+    bench.run().await.unwrap();
+    assert_eq!(bench.sink.bodies(), BTreeMap::from([("items/3".to_owned(), row(3, "long").to_string())]));
+}

@@ -1,0 +1,171 @@
+//! One life of the process: the real loop on what there is, until its end or its death.
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::FutureExt;
+use rand::RngExt;
+use tokio::sync::watch;
+
+use super::database::Entry;
+use super::sink::SimSink;
+use super::source::SimSource;
+use super::{Chance, check, coverage, module, trace};
+use crate::clock::Clock;
+use crate::config::BatchSettings;
+use crate::event::Lane;
+use crate::metrics::Metrics;
+use crate::pipeline::deliver::Deliverer;
+use crate::pipeline::document::IndexNames;
+use crate::pipeline::failpoint::{self, Failpoint, Killed};
+use crate::pipeline::metrics::PipelineMetrics;
+use crate::pipeline::process::Processor;
+use crate::pipeline::progress::Progress;
+use crate::pipeline::runner::{Control, Ended, Positions, Runner};
+use crate::pipeline::simulation::database::Step;
+use crate::source::decode::Decoder;
+use crate::source::decode::settings::{DecodeSettings, Format, VersionFrom};
+use crate::state::settings::Keep;
+use crate::state::{Copied, PipelineState, Store};
+use crate::transform::Transformer;
+
+/// How a life ends.
+#[derive(Clone, Copy, Debug)]
+pub enum Death {
+    /// When all is done.
+    Never,
+    /// At a failpoint, at this pass of it.
+    At(Failpoint, u32),
+    /// In the middle of whatever it waits for.
+    After(Duration),
+}
+
+impl Death {
+    /// One by chance.
+    pub fn roll(chance: &Chance) -> Self {
+        let mut chance = chance.lock().unwrap();
+        match chance.random_range(0..10) {
+            0 => Death::Never,
+            1..4 => Death::After(Duration::from_millis(chance.random_range(0..3_000))),
+            _ => {
+                let point = Failpoint::ALL[chance.random_range(0..Failpoint::ALL.len())];
+                let often = if point < Failpoint::TruncateStep { 20 } else { 4 };
+                Death::At(point, chance.random_range(1..often))
+            }
+        }
+    }
+}
+
+/// What a process finds when it starts.
+pub struct Life<'a> {
+    pub store: &'a Store,
+    /// The name of its part of the state, which is a new one.
+    pub name: String,
+    /// What is in its state.
+    pub found: &'a Copied,
+    pub keep: Keep,
+    pub sink: Arc<SimSink>,
+    pub log: Vec<Vec<Entry>>,
+    pub history: Vec<Step>,
+    pub chance: Chance,
+}
+
+/// What a life leaves behind.
+pub struct Left {
+    /// Its state, when the process is killed and the machine goes on.
+    pub committed: Copied,
+    /// Its state, when the machine loses its power.
+    pub durable: Copied,
+    pub state: PipelineState,
+}
+
+impl Life<'_> {
+    /// Lives it.
+    pub async fn live(self, death: Death) -> Left {
+        let state = self.open();
+        state.put_back(self.found);
+        let durable = Arc::new(Mutex::new((self.found.clone(), positions_of(&state))));
+        let kill = if let Death::At(point, pass) = death { Some((point, pass)) } else { None };
+        let (watched, synced) = (self.open(), durable.clone());
+        failpoint::arm(kill, move |point| {
+            if point == Failpoint::AfterSync {
+                *synced.lock().unwrap() = (watched.copy(), positions_of(&watched));
+            }
+        });
+        let (_control, control) = watch::channel(Control::default());
+        let runner = self.runner(control, durable.clone());
+        let limit = if let Death::After(limit) = death { limit } else { Duration::from_hours(24) };
+        let ran = AssertUnwindSafe(tokio::time::timeout(limit, runner.run())).catch_unwind().await;
+        let died = failpoint::disarm();
+        trace::say(|| format!("{death:?} ended at {died:?}"));
+        match (ran, died) {
+            (Err(panic), _) if !panic.is::<Killed>() => resume_unwind(panic),
+            (_, Some(point)) => coverage::saw(format!("died at {point:?}")),
+            (Ok(Ok(ended)), None) => assert_eq!(ended, Ok(Ended::CaughtUp)),
+            (Ok(Err(_)), None) => assert!(matches!(death, Death::After(_)), "it has not come to an end in a day"),
+            (Err(_), None) => unreachable!("killed without a death"),
+        }
+        let durable = durable.lock().unwrap().0.clone();
+        Left { committed: state.copy(), durable, state }
+    }
+
+    fn open(&self) -> PipelineState {
+        self.store.pipeline(&self.name, "auto").unwrap()
+    }
+
+    fn runner(&self, control: watch::Receiver<Control>, durable: Arc<Mutex<(Copied, BTreeMap<Lane, u64>)>>) -> Runner {
+        let state = self.open();
+        let positions = Arc::new(Positions::new(state.positions().unwrap()));
+        let (history, sink) = (self.history.clone(), self.sink.clone());
+        let source = SimSource::new(self.log.clone(), positions.clone(), self.chance.clone(), move |settled| {
+            let (_, durable) = &*durable.lock().unwrap();
+            for (lane, position) in settled {
+                assert!(durable.get(lane) >= Some(position), "{lane}: settled {position}, durable {durable:?}");
+            }
+            check::settled(&history, settled, &sink);
+        });
+        let mut chance = self.chance.lock().unwrap();
+        let batch = BatchSettings {
+            max_documents: chance.random_range(1..9),
+            max_bytes: 1 << 20,
+            max_wait: Duration::from_millis(chance.random_range(0..2) * 30),
+        };
+        let clock = Clock::simulated(chance.random(), 1_790_000_000_000);
+        let metrics = PipelineMetrics::declare(&Metrics::detached());
+        let progress = Arc::new(Progress::new(clock.clone()));
+        let processor = Processor {
+            state,
+            transformer: Transformer::Function(module::transform),
+            recent: Arc::default(),
+            indexes: IndexNames::new(Some("t")),
+            keep: self.keep,
+            wants_before: false,
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            next_batch: 1,
+        };
+        Runner {
+            source: Box::new(source),
+            decoder: Decoder::new(DecodeSettings { format: Format::Debezium, version: VersionFrom::Auto }),
+            processor,
+            deliverer: Deliverer::new(self.sink.clone(), batch.clone(), clock.clone(), metrics.clone(), progress.clone()),
+            courier: None,
+            positions,
+            batch,
+            batches_in_flight: chance.random_range(1..5),
+            clock,
+            metrics,
+            progress,
+            control,
+            swaps: tokio::sync::mpsc::channel(1).1,
+            restarts: 0,
+            ends: None,
+        }
+    }
+}
+
+fn positions_of(state: &PipelineState) -> BTreeMap<Lane, u64> {
+    state.positions().unwrap().into_iter().map(|(lane, record)| (lane, record.position)).collect()
+}
