@@ -28,12 +28,17 @@ const CONTEXT: &str = "__debezium.context.";
 /// What an envelope says about its place in the log.
 #[derive(Clone, Debug)]
 struct Told {
+    partition: u64,
+    key: String,
     operation: String,
     snapshot: String,
     lsn: Option<u64>,
     last_commit: Option<u64>,
     transaction: Option<u64>,
     has_placeholder: bool,
+    /// It is the create of a key change, or the delete.
+    moved_from: bool,
+    moved_to: bool,
 }
 
 /// The records of a topic by partition, in their order.
@@ -62,12 +67,16 @@ impl Record {
         let source = &value["source"];
         let sequence: Vec<Option<String>> = serde_json::from_str(source["sequence"].as_str()?).unwrap();
         Some(Told {
+            partition: self.partition,
+            key: self.key.clone().unwrap_or_default(),
             operation: value["op"].as_str().unwrap().to_owned(),
             snapshot: source["snapshot"].as_str().unwrap_or("false").to_owned(),
             lsn: source["lsn"].as_u64(),
             last_commit: sequence[0].as_ref().map(|lsn| lsn.parse().unwrap()),
             transaction: source["txId"].as_u64(),
             has_placeholder: value["after"].to_string().contains(PLACEHOLDER),
+            moved_from: self.has_header("__debezium.oldkey"),
+            moved_to: self.has_header("__debezium.newkey"),
         })
     }
 
@@ -77,11 +86,12 @@ impl Record {
 }
 
 /// What the records of the topics must show, or this test is not about what it says.
-pub const TROUBLES: [&str; 10] = [
+pub const TROUBLES: [&str; 11] = [
     "a key moved to another partition without its long value",
     "a value that was not sent",
     "below its snapshot, and a commit before it",
     "below its snapshot, and no commit before it",
+    "below its second snapshot, and no commit before it",
     "below the last commit",
     "deleted and made in one transaction",
     "incremental snapshot",
@@ -92,40 +102,50 @@ pub const TROUBLES: [&str; 10] = [
 
 /// Which of [`TROUBLES`] the records of a topic show.
 pub fn troubles(lanes: &BTreeMap<u64, Vec<Record>>) -> BTreeSet<&'static str> {
-    let told: Vec<(&Record, Told)> = lanes.values().flatten().filter_map(|record| Some((record, record.told()?))).collect();
-    let is_streamed = |told: &Told| told.snapshot == "false";
-    let snapshot =
-        told.iter().filter(|(_, told)| !matches!(&*told.snapshot, "false" | "incremental")).filter_map(|(_, told)| told.lsn).max();
-    let mut seen: BTreeMap<(&Option<String>, Option<u64>), Vec<&Told>> = BTreeMap::new();
+    let told = |lane: &'_ Vec<Record>| -> Vec<Told> { lane.iter().filter_map(Record::told).collect() };
+    let lanes: Vec<Vec<Told>> = lanes.values().map(told).collect();
     let mut troubles = BTreeSet::new();
-    for (record, told) in &told {
-        let is_below_last_commit = told.last_commit > told.lsn && told.lsn.is_some();
+    let all = || lanes.iter().flatten();
+    for created in all().filter(|told| told.has_placeholder && told.moved_from) {
+        let is_other_half = |deleted: &Told| deleted.moved_to && deleted.lsn == created.lsn && deleted.partition != created.partition;
+        if all().any(is_other_half) {
+            troubles.insert("a key moved to another partition without its long value");
+        }
+    }
+    for lane in &lanes {
+        troubles.extend(troubles_of_lane(lane));
+    }
+    troubles
+}
+
+fn troubles_of_lane(lane: &[Told]) -> BTreeSet<&'static str> {
+    let mut snapshots = BTreeSet::new();
+    let mut seen: BTreeMap<(&str, Option<u64>), Vec<&Told>> = BTreeMap::new();
+    let mut troubles = BTreeSet::new();
+    for told in lane {
         let mut note = |what, is_so: bool| _ = is_so.then(|| troubles.insert(what));
-        note("below its snapshot, and no commit before it", is_streamed(told) && told.last_commit.is_none() && told.lsn < snapshot);
-        note("below its snapshot, and a commit before it", is_streamed(told) && told.last_commit.is_some() && told.lsn < snapshot);
-        note("below the last commit", is_below_last_commit);
         note("a value that was not sent", told.has_placeholder);
         note("incremental snapshot", told.snapshot == "incremental");
         note("truncate", told.operation == "t");
-        let others = seen.entry((&record.key, told.transaction)).or_default();
-        let is_again = others.iter().any(|other| other.lsn == told.lsn && other.operation == told.operation);
-        note("told again", is_streamed(told) && is_again);
-        let ties =
-            is_streamed(told) && is_below_last_commit && !is_again && others.iter().any(|other| other.last_commit == told.last_commit);
-        note("two changes of a row in one transaction, both below the last commit", ties);
-        note(
-            "deleted and made in one transaction",
-            told.operation == "c" && others.iter().any(|other| other.operation == "d" && other.lsn < told.lsn),
-        );
-        others.push(told);
-    }
-    for (to, created) in told.iter().filter(|(record, _)| record.has_header("__debezium.oldkey")) {
-        let is_half = |(from, deleted): &&(&Record, Told)| {
-            deleted.lsn == created.lsn && from.has_header("__debezium.newkey") && from.partition != to.partition
-        };
-        if created.has_placeholder && told.iter().any(|half| is_half(&half)) {
-            troubles.insert("a key moved to another partition without its long value");
+        if told.snapshot != "false" {
+            snapshots.extend(told.lsn);
+            continue;
         }
+        let is_below_snapshot = told.lsn < snapshots.last().copied();
+        let is_below_last_commit = told.lsn < told.last_commit;
+        let is_first = told.last_commit.is_none();
+        note("below its snapshot, and no commit before it", is_below_snapshot && is_first && snapshots.len() == 1);
+        note("below its second snapshot, and no commit before it", is_below_snapshot && is_first && snapshots.len() == 2);
+        note("below its snapshot, and a commit before it", is_below_snapshot && !is_first);
+        note("below the last commit", is_below_last_commit);
+        let others = seen.entry((&told.key, told.transaction)).or_default();
+        let is_again = others.iter().any(|other| (other.lsn, &other.operation) == (told.lsn, &told.operation));
+        note("told again", is_again);
+        let is_second = !is_again && others.iter().any(|other| other.lsn < told.lsn && other.last_commit == told.last_commit);
+        note("two changes of a row in one transaction, both below the last commit", is_second && is_below_last_commit);
+        let is_made_anew = told.operation == "c" && others.iter().any(|other| other.operation == "d" && other.lsn < told.lsn);
+        note("deleted and made in one transaction", is_made_anew);
+        others.push(told);
     }
     troubles
 }
