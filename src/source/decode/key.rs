@@ -69,7 +69,7 @@ pub(super) fn compare(key: &Key, row: &str) -> Result<(), String> {
         let Some(said) = Fields::of(&key.json).find(|field| field.name == column.name) else { continue };
         // As text, because a header or a converter may turn 1 into "1".
         if said.value != column.value && plain(said.value) != plain(column.value) {
-            let (name, key, row) = (column.name, shown(said.value), shown(column.value));
+            let (name, key, row) = (shown(column.name), shown(said.value), shown(column.value));
             return Err(format!("the message key says {name}={key}, the row says {name}={row}"));
         }
         found += 1;
@@ -119,10 +119,11 @@ fn with_controls_escaped(text: &str) -> String {
     escaped
 }
 
+/// On one line, and short.
 fn shown(value: &str) -> String {
-    let value = plain(value);
+    let value = plain(value).replace(char::is_control, " ");
     match value.char_indices().nth(SHOWN_CHARACTERS_MAX) {
         Some((end, _)) => format!("{}…", value.get(..end).unwrap_or_default()),
-        None => value.into_owned(),
+        None => value,
     }
 }

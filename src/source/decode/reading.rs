@@ -55,7 +55,8 @@ impl Reading<'_> {
     }
 
     fn envelope(&mut self, whole: &JsonText, envelope: &Envelope<'_>) -> Result<Decoded, String> {
-        let metadata = Metadata { event_ts_ms: envelope.ts_ms, ..Metadata::of_source(envelope.source) };
+        let metadata =
+            Metadata { event_ts_ms: envelope.ts_ms, operation: Some(envelope.operation), ..Metadata::of_source(envelope.source) };
         let table = self.names.table(&metadata, &self.message.origin.topic);
         self.table = Some(Arc::clone(&table));
         let operation = operation(envelope.operation)?;

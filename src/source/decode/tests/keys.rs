@@ -61,6 +61,7 @@ fn key_and_row_must_agree_on_the_columns_they_share() {
         (r#"{"id":1}"#, r#"{"name":{"id":2},"id":1}"#, None),
         ("1", r#"{"id":2}"#, None),
         (r#"{"id":1}"#, r#"{"id":2}"#, Some("the message key says id=1, the row says id=2")),
+        (r#"{"id":"a\nb"}"#, r#"{"id":"a\u0000b"}"#, Some("the message key says id=a b, the row says id=a b")),
         (r#"{"a":1,"b":2}"#, r#"{"a":1,"b":null}"#, Some("the message key says b=2, the row says b=null")),
     ] {
         assert_eq!(key::compare(&read(key).unwrap().unwrap(), row).err().as_deref(), reason);

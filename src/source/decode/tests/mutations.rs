@@ -6,11 +6,11 @@ use std::sync::OnceLock;
 
 use bytes::Bytes;
 use proptest::collection::vec;
-use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, prop_assume};
+use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq};
 use proptest::sample::{Index, select};
 use serde_json::Value;
 
-use super::mutate::{Damage, SWAPS, any_damage, nodes, with};
+use super::mutate::{Damage, Node, SWAPS, any_damage, nodes, with};
 use super::properties::every_decoder;
 use super::{FORMS, recorded};
 use crate::event::{Change, Message, Operation, Version};
@@ -113,7 +113,10 @@ fn version_by_the_book(value: &Value) -> Option<Version> {
     let parts: Option<Vec<Value>> = sequence.and_then(|sequence| serde_json::from_str(sequence).ok());
     let Some(parts) = parts else { return lsn.map(|lsn| Version::new(lsn, lsn)) };
     let last_commit = number(&parts[0]);
-    let snapshot = source["snapshot"].as_str().map_or(payload["op"] == "r", |snapshot| snapshot != "false");
+    let snapshot = match &source["snapshot"] {
+        Value::Null => payload["op"] == "r",
+        said => said != "false" && said != &Value::Bool(false),
+    };
     match (last_commit, lsn.or(number(&parts[1])).or(last_commit)?) {
         (Some(last_commit), lsn) => Some(Version::new(last_commit.max(lsn), lsn)),
         (None, lsn) if snapshot && source["lsn"] != Value::Null => Some(Version::new(lsn, 0)),
@@ -128,6 +131,16 @@ fn is_read(path: &str) -> bool {
     let is_of_source = path.strip_prefix("/source/").is_some_and(|name| read.contains(&name.split('/').next().unwrap_or_default()));
     let is_part = matches!(path, "" | "/op" | "/source" | "/before" | "/after");
     is_part || is_of_source || path.starts_with("/before/") || path.starts_with("/after/") || path.starts_with("/schema")
+}
+
+/// The columns of the row after the change that are none of its key.
+fn columns_beside_the_key<'a>(value: &'a str, change: &Change) -> Vec<Node<'a>> {
+    let key: Vec<Node<'_>> = change.key.as_ref().map(|key| nodes(&key.json)).unwrap_or_default();
+    let is_beside = |node: &Node<'_>| {
+        let path = node.path.strip_prefix("/payload").unwrap_or(&node.path);
+        path.strip_prefix("/after/").is_some_and(|name| !name.contains('/') && key.iter().all(|column| column.name != Some(name)))
+    };
+    nodes(value).into_iter().filter(is_beside).collect()
 }
 
 proptest::proptest! {
@@ -152,7 +165,9 @@ proptest::proptest! {
         let Ok(value) = serde_json::from_slice::<Value>(message.value.as_ref().unwrap()) else { return Ok(()) };
         let payload = value.get("payload").unwrap_or(&value);
         let connector = &payload["source"]["connector"];
-        prop_assume!(payload["source"].is_object() && (connector.is_null() || connector == "postgresql"));
+        if !payload["source"].is_object() || !(connector.is_null() || connector == "postgresql") {
+            return Ok(());
+        }
         prop_assert_eq!(Some(change.version), version_by_the_book(&value));
         let operation = match payload["op"].as_str() {
             Some("c") => Operation::Create,
@@ -187,11 +202,11 @@ proptest::proptest! {
     fn a_column_is_handed_on_as_it_stands(event in any::<Index>(), at in any::<Index>(), new in select(SWAPS)) {
         let (message, before) = &envelopes()[event.index(envelopes().len())];
         let value = text(&message.value);
-        let key: Vec<&str> = before.key.iter().flat_map(|key| nodes(&key.json)).filter_map(|node| node.name.map(|name| name.to_owned().leak() as &str)).collect();
-        let columns: Vec<_> = nodes(value).into_iter()
-            .filter(|node| node.path.strip_prefix("/payload").unwrap_or(&node.path).strip_prefix("/after/").is_some_and(|name| !name.contains('/') && !key.contains(&name)))
-            .collect();
-        prop_assume!(!columns.is_empty() && serde_json::from_str::<&serde_json::value::RawValue>(new).is_ok());
+        let columns = columns_beside_the_key(value, before);
+        let is_json = serde_json::from_str::<&serde_json::value::RawValue>(new).is_ok();
+        if columns.is_empty() || !is_json {
+            return Ok(());
+        }
         let column = &columns[at.index(columns.len())];
         let message = Message { value: Some(with(value, &[(column.value, new)]).into()), ..message.clone() };
         let Ok(Decoded::Change(change)) = super::decode(&message) else { panic!("{}", column.path) };
@@ -227,7 +242,9 @@ proptest::proptest! {
         let mut with_damage = messages.clone();
         with_damage[place] = damaged(&messages[place], &damages);
         let found = super::decode_all(&with_damage);
-        prop_assume!(found[place].is_err());
+        if found[place].is_ok() {
+            return Ok(());
+        }
         let without: Vec<Message> = messages.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, message)| message.clone()).collect();
         let expected = super::decode_all(&without);
         let rest = found.iter().enumerate().filter(|(other, _)| *other != place).map(|(_, decoded)| decoded);

@@ -62,6 +62,16 @@ fn a_refused_row_of_a_snapshot_is_not_counted_from() {
 }
 
 #[test]
+fn a_row_that_was_read_is_of_a_snapshot_unless_its_source_says_it_is_not() {
+    let read = CREATE.replace(r#""op":"c""#, r#""op":"r""#);
+    for (snapshot, second) in [(r#""snapshot":"true""#, 0), (r#""snapshot":null"#, 0), (r#""db":"shop""#, 0), (r#""snapshot":"false""#, 70)]
+    {
+        let source = format!(r#"{snapshot},"lsn":70,"sequence":"[null,\"70\"]""#);
+        assert_eq!(change(&message(KEY, Some(&postgres(&source, &read)), &[])).version, Version::new(70, second), "{snapshot}");
+    }
+}
+
+#[test]
 fn unwrapped_rows_have_what_was_added_to_them() {
     for (row, headers, expected) in [
         (r#"{"id":1,"__lsn":60}"#, &[][..], (60, 60)),
