@@ -1,5 +1,7 @@
 //! Configurations and what is said of them.
 
+mod properties;
+
 use std::fmt::Write as _;
 use std::path::Path;
 

@@ -73,4 +73,31 @@ mod tests {
         assert_eq!(DocumentVersion::after(at(101), Some(tie)).0, 25_856);
         assert!(DocumentVersion::after(at(Version::FIRST_MAX), None).0 <= i64::MAX as u64);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn versions_are_compared_as_pairs(a: (u64, u64), b: (u64, u64)) {
+            proptest::prop_assert_eq!(Version::new(a.0, a.1).cmp(&Version::new(b.0, b.1)), a.cmp(&b));
+        }
+
+        /// A state that was lost knows of no raises, and what is newer wins all the same.
+        #[test]
+        fn what_is_newer_wins_over_any_raises_below_256(first in 0..Version::FIRST_MAX, further in 1..1_000_u64, raises in 0..256_u64) {
+            let (old, new) = (Version::new(first, 7), Version::new((first + further).min(Version::FIRST_MAX), 0));
+            let raised = (0..raises).fold(DocumentVersion::after(old, None), |last, _| {
+                let raised = DocumentVersion::after(old, Some(last));
+                assert!(raised > last);
+                raised
+            });
+            proptest::prop_assert!(DocumentVersion::after(new, None) > raised && raised.is_surpassed_by(new));
+            proptest::prop_assert!(DocumentVersion::after(new, Some(raised)) == DocumentVersion::after(new, None));
+            proptest::prop_assert!(!raised.is_surpassed_by(old));
+        }
+
+        #[test]
+        fn a_document_version_rises_with_every_write(first in 0..=Version::FIRST_MAX, last in 0..i64::MAX as u64) {
+            let version = DocumentVersion::after(Version::new(first, 0), Some(DocumentVersion(last)));
+            proptest::prop_assert!(version.0 > last && version.0 >= first << 8 && version.0 <= i64::MAX as u64);
+        }
+    }
 }

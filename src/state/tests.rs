@@ -1,5 +1,7 @@
 //! What is remembered, and what is refused.
 
+mod codecs;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

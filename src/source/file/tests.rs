@@ -1,3 +1,5 @@
+mod properties;
+
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::path::Path;
@@ -10,6 +12,7 @@ use toml_edit::Document;
 use crate::clock::Clock;
 use crate::error::Kind;
 use crate::event::Message;
+use crate::limits::{DEAD_LETTER_BYTES_MAX, MESSAGE_BYTES_MAX};
 use crate::settings::{Section, Source as File};
 use crate::source::file::lines::{Line, Splitter};
 use crate::source::file::settings::{FileSourceSettings, LineFormat, read_settings};
@@ -74,6 +77,18 @@ fn written(text: &str) -> (tempfile::TempDir, std::path::PathBuf) {
     let path = folder.path().join("events.jsonl");
     std::fs::write(&path, text).unwrap();
     (folder, path)
+}
+
+#[test]
+fn of_a_line_longer_than_a_message_only_what_a_dead_letter_keeps_is_kept() {
+    for (bytes, kept) in [(MESSAGE_BYTES_MAX, MESSAGE_BYTES_MAX), (MESSAGE_BYTES_MAX + 1, DEAD_LETTER_BYTES_MAX)] {
+        let mut splitter = Splitter::new(0, 0);
+        let piece = vec![b'x'; 1 << 20];
+        (0..MESSAGE_BYTES_MAX >> 20).for_each(|_| assert!(splitter.feed(&piece).is_empty()));
+        let lines = splitter.feed(&[&vec![b'x'; bytes - MESSAGE_BYTES_MAX], &b"\nnext\n"[..]].concat());
+        let lengths: Vec<usize> = lines.iter().map(|line| line.text.len()).collect();
+        assert_eq!((lengths, splitter.read()), (vec![kept, 4], bytes as u64 + 6));
+    }
 }
 
 #[test]
