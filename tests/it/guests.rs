@@ -135,7 +135,7 @@ fn what_stops_the_guest_costs_its_own_change() {
     check(
         "panic",
         expect![[r#"
-            error: the guest trapped: wasm `unreachable` instruction executed: panicked at hostile/src/act.rs:19:24: the row asked f
+            error: the guest trapped: wasm `unreachable` instruction executed: panicked at hostile/src/act.rs:20:24: the row asked f
             rowmill_guest_traps_total{pipeline="shop",reason="trap"} 2"#]],
     );
     check(
@@ -205,6 +205,12 @@ fn answers_that_cannot_be_used_cost_their_own_change() {
         expect![[r#"
         error: the guest returned a document nested deeper than 127 levels
         rowmill_guest_traps_total{pipeline="shop",reason="output"} 1"#]],
+    );
+    check(
+        "invalid_utf8",
+        expect![[r#"
+        error: the guest trapped: invalid utf-8 sequence of 1 bytes from index 6
+        rowmill_guest_traps_total{pipeline="shop",reason="trap"} 2"#]],
     );
     check(
         "bad_json",
@@ -313,6 +319,12 @@ fn answers_that_are_odd_are_used() {
     "#]],
     );
     check(
+        "trap_on_nth 3",
+        expect![[r#"
+        index {"id":2,"mode":"trap_on_nth","count":3}
+    "#]],
+    );
+    check(
         "same_id",
         expect![[r#"
         index {"id":2,"mode":"same_id","count":null}, index {"id":2,"mode":"same_id","count":null}
@@ -336,10 +348,17 @@ fn answers_that_are_odd_are_used() {
         emit to __consumer_offsets
     "#]],
     );
+}
+
+#[test]
+fn a_guest_has_nothing_it_was_not_given() {
+    // Someone to talk to, and things to see: the guest's host has both.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    assert!(std::env::vars().count() > 0);
     check(
-        "spy",
+        &format!("spy {}", listener.local_addr().unwrap().port()),
         expect![[r#"
-        index {"files":[],"variables":0,"arguments":0,"written":false,"clock":true}
+        index {"files":[],"variables":0,"arguments":0,"written":false,"network":false,"typed":0,"clock":true}
     "#]],
     );
 }

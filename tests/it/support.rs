@@ -93,6 +93,11 @@ impl Running {
         address.split_whitespace().next().unwrap().to_owned()
     }
 
+    /// Its number.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Ends it at once, as a crash would.
     pub fn kill(mut self) {
         self.child.kill().unwrap();

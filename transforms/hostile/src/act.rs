@@ -16,6 +16,7 @@ pub fn act(mode: Mode, request: &Request, place: u32, row: &str, outputs: &mut V
         Mode::Reject => outputs.push(reject(place, "the row asked for it".to_owned())),
         Mode::LongReason => outputs.push(reject(place, "x".repeat(bytes(16 * MEBIBYTE)))),
         Mode::Trap => trap(),
+        Mode::TrapOnNth => on_nth(count(100), || outputs.push(index(place, Document::from_text(row)))),
         Mode::Panic => panic!("the row asked for a panic"),
         Mode::Exit => std::process::exit(0),
         Mode::Recursion => drop(black_box(recurse(0))),
@@ -33,7 +34,7 @@ pub fn act(mode: Mode, request: &Request, place: u32, row: &str, outputs: &mut V
         }),
         Mode::MetricFlood => (0..count(100_000)).for_each(|name| metrics::count(&format!("name_{name}"), 1)),
         Mode::OddMetrics => odd_metrics(),
-        Mode::Spy => outputs.push(index(place, Document::from_text(spy()))),
+        Mode::Spy => outputs.push(index(place, Document::from_text(spy(count(80))))),
         Mode::Count => outputs.push(index(place, Document::from_text(format!(r#"{{"calls":{}}}"#, calls())))),
         _ => answer(mode, request, place, row, outputs),
     }
@@ -50,6 +51,7 @@ fn answer(mode: Mode, request: &Request, place: u32, row: &str, outputs: &mut Ve
     let depth = request.count.unwrap_or(100_000);
     match mode {
         Mode::BadJson => outputs.push(text(r#"{"id":1,"#)),
+        Mode::InvalidUtf8 => outputs.push(index(place, Document::from_text(no_utf8()))),
         Mode::NotObject => outputs.push(text("[1]")),
         Mode::EmptyBody => outputs.push(text("")),
         Mode::Injection => outputs.push(text("{}\n{\"delete\":{\"_index\":\"other\",\"_id\":\"1\"}}\n")),
@@ -97,6 +99,20 @@ fn amplify(place: u32, count: usize, bytes: usize, outputs: &mut Vec<Output>) {
     }
 }
 
+fn no_utf8() -> String {
+    // SAFETY: none, as in `amplify`: only what is handed out as text decides, and that is checked by the host.
+    unsafe { String::from_utf8_unchecked(b"{\"x\":\"\xff\xc3\"}".to_vec()) }
+}
+
+/// Traps where this is the `nth` time, counted over the life of the instance.
+fn on_nth(nth: usize, otherwise: impl FnOnce()) {
+    thread_local! {
+        static SEEN: Cell<usize> = const { Cell::new(0) };
+    }
+    SEEN.set(SEEN.get() + 1);
+    if SEEN.get() % nth == 0 { trap() } else { otherwise() }
+}
+
 pub fn trap() -> ! {
     #[cfg(target_arch = "wasm32")]
     core::arch::wasm32::unreachable();
@@ -140,8 +156,8 @@ fn odd_metrics() {
     metrics::gauge("not_a_number", f64::NAN);
 }
 
-/// What of the machine can be seen. The clock is no secret, only noted.
-fn spy() -> String {
+/// What of the machine can be seen, with someone listening at `port`. The clock is no secret, only noted.
+fn spy(port: usize) -> String {
     let files: Vec<String> = ["/", ".", "/etc/passwd", "/proc/self/environ"]
         .into_iter()
         .filter(|path| std::fs::metadata(path).is_ok() || std::fs::read_dir(path).is_ok())
@@ -150,8 +166,18 @@ fn spy() -> String {
     let variables = std::env::vars().count();
     let arguments = std::env::args().count();
     let written = std::fs::write("rowmill-was-here", "x").is_ok();
+    let address = format!("127.0.0.1:{port}");
+    let connected = std::net::TcpStream::connect(&address).is_ok();
+    let sent = std::net::UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.send_to(b"x", &address)).is_ok();
+    let listening = std::net::TcpListener::bind("127.0.0.1:0").is_ok();
+    let resolved = std::net::ToSocketAddrs::to_socket_addrs(&("localhost", 80)).is_ok();
+    let typed = std::io::Read::read(&mut std::io::stdin(), &mut [0]).unwrap_or_default();
+    let network = connected || sent || listening || resolved;
     let clock = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).is_ok_and(|time| !time.is_zero());
-    format!(r#"{{"files":[{}],"variables":{variables},"arguments":{arguments},"written":{written},"clock":{clock}}}"#, files.join(","))
+    format!(
+        r#"{{"files":[{}],"variables":{variables},"arguments":{arguments},"written":{written},"network":{network},"typed":{typed},"clock":{clock}}}"#,
+        files.join(",")
+    )
 }
 
 fn calls() -> u64 {

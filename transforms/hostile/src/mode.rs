@@ -19,6 +19,8 @@ pub enum Mode {
     Trap,
     /// Traps when the batch has more changes than this one; alone, the row is the document.
     NotInCompany,
+    /// Traps at every `count`-th (100th) change that this instance is given, whichever that is.
+    TrapOnNth,
     /// Panics: logs, then traps.
     Panic,
     /// Ends its process.
@@ -41,6 +43,8 @@ pub enum Mode {
 
     /// A body that stops in the middle.
     BadJson,
+    /// A body whose bytes are no UTF-8.
+    InvalidUtf8,
     /// A body that is a list.
     NotObject,
     /// A body without a character.
@@ -84,7 +88,7 @@ pub enum Mode {
     /// Counters and gauges with names and values nobody wants.
     OddMetrics,
 
-    /// Looks for files, environment and clock; the document says what it found.
+    /// Looks for files, environment, network (someone listens at port `count`) and clock; the document says what it found.
     Spy,
     /// The document says how many batches this instance has seen.
     Count,
