@@ -103,7 +103,11 @@ impl Deliverer {
                     self.back_off(&mut attempt, "index missing", "the index was removed", None).await;
                 }
                 Err(WriteError::Unavailable { reason, message, after }) => {
-                    drop(permit);
+                    match reason {
+                        // What takes longer than its time-out would for ever: smaller, it may not.
+                        "timeout" => permit.overloaded(),
+                        _ => drop(permit),
+                    }
                     groups.push_front(group);
                     self.back_off(&mut attempt, reason, &message, after).await;
                 }

@@ -1,4 +1,4 @@
-//! How much a sink is asked for at a time: less when it says that it is too much, slowly more when it is not.
+//! How much a sink is asked for at a time: less when it says that it is too much, or does not answer in time; slowly more when it does.
 //!
 //! Additive increase, multiplicative decrease, as TCP does it. First the number of requests goes down, to one; then their size. They come
 //! back in the opposite order.

@@ -13,6 +13,7 @@ mod hostile;
 mod house;
 #[cfg(test)]
 mod modules;
+#[cfg(test)]
 mod readme;
 #[cfg(test)]
 mod stack;

@@ -236,7 +236,8 @@ pub(super) fn fates(requests: Vec<Fate>) -> Arc<MemorySink> {
 #[tokio::test(start_paused = true)]
 async fn a_sink_with_too_much_to_do_gets_fewer_and_then_smaller_requests_until_it_takes_them() {
     let busy = || Fate::Failed(WriteError::Overloaded { message: "busy".to_owned(), after: None });
-    let mut bench = Bench::new(Keep::Versions, sink_with(vec![busy(), busy(), busy(), Fate::PutOff(0)]));
+    let late = || Fate::Failed(WriteError::Unavailable { reason: "timeout", message: "no answer".to_owned(), after: None });
+    let mut bench = Bench::new(Keep::Versions, sink_with(vec![busy(), late(), busy(), Fate::PutOff(0)]));
     bench.batch_documents = 16;
     for id in 1..=32 {
         bench.change(0, "c", 100 + id, id, row(id, "x"));
