@@ -3,9 +3,10 @@
 //!
 //! - `kills`: `kill -9` of all three at random moments. `ROWMILL_KILLS=500 [ROWMILL_KILLS_SEED=7] cargo test --test it -- kills --nocapture`
 //! - `outage`: a search server that is away. `ROWMILL_OUTAGE_SECONDS=1800 cargo test --test it -- outage`
-//! - `network`: what lies between them fails. `late_deletes`: a server that forgets deletes.
+//! - `network`: what lies between them fails. `late_deletes`: a server that forgets deletes. `full_disk`: no room for the state.
 
 mod database;
+mod full_disk;
 mod kills;
 mod late_deletes;
 mod network;
