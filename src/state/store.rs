@@ -6,6 +6,7 @@ use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use rocksdb::{
     BlockBasedOptions, Cache as BlockCache, ColumnFamilyDescriptor, CompactionDecision, DB, DBCompressionType, IteratorMode, Options,
+    WriteOptions,
 };
 
 use crate::clock::Clock;
@@ -186,8 +187,13 @@ impl Store {
     }
 
     /// Makes everything committed durable (fsync of the write-ahead log).
+    ///
+    /// By a write, which syncs all before it: a write is refused while RocksDB recovers from a full disk, whereas `flush_wal` on
+    /// a log that could not be written makes it give up until the process is started again.
     pub fn sync(&self) -> Result<(), StateError> {
-        Ok(self.db.flush_wal(true)?)
+        let mut options = WriteOptions::default();
+        options.set_sync(true);
+        Ok(self.db.put_cf_opt(self.family(family::META)?, "synced", [], &options)?)
     }
 
     /// Bytes on disk, for the metric.

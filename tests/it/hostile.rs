@@ -148,7 +148,7 @@ fn only_the_guilty_are_dead_letters_and_every_other_event_is_a_document() {
         Some(written(dir.path(), "p").len()).filter(|written| *written == count - guilty.len())
     });
     assert!(written(dir.path(), "p").is_disjoint(&guilty));
-    let memory = peak_memory_kib(running.process());
+    let memory = peak_memory_kib(running.id());
     println!("peak memory beside {} guilty events: {} MiB", guilty.len(), memory >> 10);
     assert!(memory < MEMORY_KIB_MAX, "{memory} KiB");
     assert!(running.terminate().success());

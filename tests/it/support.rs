@@ -54,6 +54,18 @@ pub fn wait_for<T>(what: &str, longest: Duration, mut look: impl FnMut() -> Opti
     }
 }
 
+/// Lets time pass: how long a fault lasts, never a wait for something.
+#[expect(clippy::disallowed_methods, reason = "other processes live in real time")]
+pub fn pass(time: Duration) {
+    std::thread::sleep(time);
+}
+
+/// Now, to tell how long something took.
+#[expect(clippy::disallowed_methods, reason = "other processes live in real time")]
+pub fn now() -> Instant {
+    Instant::now()
+}
+
 /// A running `rowmill`, killed when dropped.
 pub struct Running {
     child: Child,
@@ -86,6 +98,12 @@ impl Running {
         })
     }
 
+    /// Whether its log holds `part` by now.
+    pub fn has_said(&mut self, part: &str) -> bool {
+        self.seen.extend(self.lines.try_iter());
+        self.seen.iter().any(|line| line.contains(part))
+    }
+
     /// Where its HTTP side listens.
     pub fn url(&mut self) -> String {
         let line = self.wait_for_line("listening on http://");
@@ -93,8 +111,8 @@ impl Running {
         address.split_whitespace().next().unwrap().to_owned()
     }
 
-    /// Its number.
-    pub fn process(&self) -> u32 {
+    /// Its process id.
+    pub fn id(&self) -> u32 {
         self.child.id()
     }
 

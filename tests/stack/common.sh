@@ -60,7 +60,7 @@ port() {
 
 default_port() {
   case $1 in
-    postgres) echo 25432 ;; kafka) echo 29092 ;; kafka-controller) echo 29093 ;; connect) echo 28083 ;;
+    postgres) echo 25432 ;; kafka) echo 29092 ;; kafka-controller) echo 29093 ;; kafka-proxied) echo 29094 ;; connect) echo 28083 ;;
     opensearch-2) echo 29202 ;; opensearch-3) echo 29203 ;;
     elasticsearch-8) echo 29208 ;; elasticsearch-9) echo 29209 ;; elasticsearch-8-tls) echo 29218 ;;
   esac
@@ -81,6 +81,11 @@ free_port() {
 claim_port() {
   local number
   number=$(port "$1")
+  # Who was killed lets go of the port a moment after the process has lost its command line.
+  [ ! -s "$run/$1.port" ] || for _ in {1..50}; do
+    taken "$number" || break
+    sleep 0.1
+  done
   ! taken "$number" || fail "$1: port $number is taken; set STACK_PORT_$(env_name "$1")"
   echo "$number" >"$run/$1.port"
 }

@@ -216,7 +216,8 @@ impl Database {
         let is_tombstone = matches!(&log[start], Entry::Message(message) if message.value.is_none());
         let start = if is_tombstone { start - 1 } else { start };
         let end = (start + chance.random_range(1..9)).min(log.len());
-        for entry in log[start..end].to_vec() {
+        let repeated: Vec<Entry> = log[start..end].to_vec();
+        for entry in repeated {
             let position = log.len() as u64 + 1;
             log.push(match entry {
                 Entry::Marker(_) => Entry::Marker(position),

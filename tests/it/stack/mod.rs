@@ -2,6 +2,8 @@
 //! own and takes them down.
 
 mod end_to_end;
+#[cfg(feature = "kafka")]
+mod faults;
 mod letters;
 mod order;
 mod product_search;

@@ -9,18 +9,25 @@ kafka_download() {
 }
 
 kafka_start() {
-  local dir=$run/kafka address controller
+  local dir=$run/kafka address controller proxied_listener="" proxied_advertised=""
   address=127.0.0.1:$(port kafka)
   claim_port kafka-controller
   controller=127.0.0.1:$(port kafka-controller)
+  # A broker tells its clients where to go on: behind a proxy it needs a listener that advertises the proxy.
+  if [ -n "${STACK_KAFKA_PROXY:-}" ]; then
+    claim_port kafka-proxied
+    proxied_listener=,PROXIED://127.0.0.1:$(port kafka-proxied)
+    proxied_advertised=,PROXIED://$STACK_KAFKA_PROXY
+  fi
   cat >"$dir/server.properties" <<P
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@$controller
-listeners=PLAINTEXT://$address,CONTROLLER://$controller
-advertised.listeners=PLAINTEXT://$address
+listeners=PLAINTEXT://$address,CONTROLLER://$controller$proxied_listener
+advertised.listeners=PLAINTEXT://$address$proxied_advertised
+inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT
 log.dirs=$dir/data
 # One node: every internal topic has one copy, and one partition is quicker to make than fifty.
 offsets.topic.num.partitions=1
