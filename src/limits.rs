@@ -162,8 +162,8 @@ pub const DEAD_LETTERS_MAX: u64 = 1_000_000;
 /// Bytes of an event's value shown in a list of dead letters; one alone is shown whole.
 pub const DEAD_LETTER_SHOWN_BYTES_MAX: usize = 64 << 10;
 
-/// Bytes of a row's key shown with a dead letter.
-pub const DEAD_LETTER_KEY_BYTES_MAX: usize = 4 << 10;
+/// Bytes of a row's key, and of its table's name, kept in a dead letter beside the event.
+pub const DEAD_LETTER_NAME_BYTES_MAX: usize = 4 << 10;
 
 /// Keys deleted in one step of a truncate.
 pub const TRUNCATE_STEP_KEYS_MAX: usize = 1_000;

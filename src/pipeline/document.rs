@@ -242,12 +242,21 @@ fn target_of(document: &DocumentRecord) -> Target {
     }
 }
 
-/// Takes back what was planned of a refused write: the same body is to be tried again when it comes again, and a document that was to be
-/// deleted may still be there.
-pub fn take_back(record: &mut RowRecord, refused: DocumentVersion) {
-    // A later batch that found the body unchanged carries the same version, so the version names the write.
-    for document in record.documents.iter_mut().filter(|document| document.version == refused) {
+/// Takes back what was planned of a refused write of row `row`: the same body is to be tried again when it comes again, and a document that
+/// was to be deleted may still be there. Says whether the document is planned to stay as it was refused.
+pub fn take_back(record: &mut RowRecord, row: &str, refused: &Write) -> bool {
+    let is_refused = |document: &&mut DocumentRecord| {
+        let is_same_place = document.index.as_deref().is_none_or(|index| index == &*refused.index)
+            && document.id.as_deref().unwrap_or(row) == &*refused.id
+            && document.routing.as_deref() == refused.routing.as_deref();
+        // A later change that found the body unchanged left the version as it was.
+        is_same_place && document.version == refused.version
+    };
+    let mut documents = record.documents.iter_mut().filter(is_refused).peekable();
+    let is_last_word = documents.peek().is_some();
+    for document in documents {
         document.body_hash = None;
         document.is_live = true;
     }
+    is_last_word
 }

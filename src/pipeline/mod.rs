@@ -8,7 +8,7 @@
 //!
 //! In reading order: `batch` (what waits), `gate`, `rows`, `toast` and `document` (plain functions on data), `process` (a
 //! batch worked out), `truncate` and `replay` (batches of another kind), `deliver` (its writes answered, as many at a time as
-//! `pressure` allows), `runner` (the loop, with commit and settle), `supervisor` (all pipelines of a
+//! `pressure` allows), `refusal` (what the sink will never take), `runner` (the loop, with commit and settle), `supervisor` (all pipelines of a
 //! process), `reload` and `shelf` (code replaced while it runs).
 
 mod answered;
@@ -23,6 +23,7 @@ mod metrics;
 mod pressure;
 mod process;
 mod progress;
+mod refusal;
 mod reload;
 mod replay;
 mod rows;

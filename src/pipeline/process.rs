@@ -1,6 +1,6 @@
 //! A batch worked out: gate, rows, transform, documents. No async, no sink.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::clock::Clock;
@@ -35,6 +35,10 @@ pub struct Work {
     pub changes: Vec<Change>,
     /// Where each of them comes from.
     pub sources: Vec<Sourced>,
+    /// The changes that the transform has failed on or rejected: they left their rows' documents as they were.
+    pub rejected: BTreeSet<Cause>,
+    /// The changes that the sink has refused a document of.
+    pub refused: BTreeSet<Cause>,
     /// What was counted on the way.
     pub tally: Tally,
 }
@@ -50,6 +54,8 @@ impl Work {
             causes: Vec::new(),
             changes: Vec::new(),
             sources: Vec::new(),
+            rejected: BTreeSet::new(),
+            refused: BTreeSet::new(),
             tally: Tally::default(),
         }
     }
@@ -251,6 +257,7 @@ impl Processor {
                     writes.extend(planned.writes);
                 }
                 Err(reason) => {
+                    work.rejected.insert(cause);
                     work.tally.dies(source);
                     work.effects.dead.push(self.dead_change("transform", &reason, change, source));
                 }
@@ -268,13 +275,13 @@ impl Processor {
         };
         let letter = self.dead_letter(stage, reason, &change.origin, source.replay.as_ref(), cause);
         let key = change.key.as_ref().map(|key| cut(&key.id));
-        DeadLetter { table: Some(change.table.to_string()), key, version: Some(change.version), ..letter }
+        DeadLetter { table: Some(cut(&change.table)), key, version: Some(change.version), ..letter }
     }
 
     /// A dead letter of what could not be decoded.
     fn dead_event(&self, error: &DecodeError, message: &Message, memory: &LaneMemory, replay: Option<&Replay>) -> DeadLetter {
         let letter = self.dead_letter("decode", &error.reason, &message.origin, replay, dead_cause(message, memory, false));
-        let (version, table) = (error.version, error.table.as_deref().map(str::to_owned));
+        let (version, table) = (error.version, error.table.as_deref().map(cut));
         DeadLetter { table, key: error.key.as_deref().map(cut), version, ..letter }
     }
 
@@ -411,9 +418,9 @@ fn dead_cause(message: &Message, memory: &LaneMemory, is_known: bool) -> DeadCau
     DeadCause::Event(DeadEvent::new(message, memory, is_known).into())
 }
 
-/// As much of a key as a dead letter shows.
+/// As much of a name as a dead letter keeps.
 fn cut(key: &str) -> String {
-    key.get(..key.floor_char_boundary(limits::DEAD_LETTER_KEY_BYTES_MAX)).unwrap_or_default().to_owned()
+    key.get(..key.floor_char_boundary(limits::DEAD_LETTER_NAME_BYTES_MAX)).unwrap_or_default().to_owned()
 }
 
 /// Where each lane stands after the batch.

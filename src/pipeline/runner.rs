@@ -21,7 +21,6 @@ use crate::pipeline::batch::{Backlog, Item, What};
 use crate::pipeline::courier::Courier;
 use crate::pipeline::deliver::{Answer, Deliverer};
 use crate::pipeline::delivery::{Delivered, Delivery};
-use crate::pipeline::document;
 use crate::pipeline::failpoint::Failpoint;
 use crate::pipeline::metrics::PipelineMetrics;
 use crate::pipeline::process::{Processor, Work, positions};
@@ -31,7 +30,7 @@ use crate::pipeline::status::RunState;
 use crate::pipeline::truncate::Truncate;
 use crate::source::decode::{Decoded, Decoder, LaneMemory};
 use crate::source::{Arrival, Source, StoredPositions};
-use crate::state::{LaneRecord, RowKey};
+use crate::state::LaneRecord;
 use crate::transform::Transformer;
 
 /// What a pipeline is told to do.
@@ -294,24 +293,12 @@ impl Runner {
         flow.answered.set(work.number);
         Failpoint::Answered.pass();
         let now_ms = self.clock.now_ms();
-        let mut dead = None;
-        for (place, answer) in answers.iter().enumerate() {
-            let (Some(write), Some(cause)) = (work.writes.get(place), work.causes.get(place)) else { continue };
+        let writes = work.writes.clone();
+        for (place, (write, answer)) in writes.iter().zip(&answers).enumerate() {
             self.metrics.answered(&write.action, answer);
-            let Answer::Refused(reason) = answer else { continue };
-            let (Some(change), Some(source)) = (work.changes.get(*cause), work.sources.get(*cause)) else { continue };
-            // Many documents of an event may be refused; it is one dead letter.
-            if dead.replace(*cause) != Some(*cause) {
-                work.tally.dies(source);
-                work.effects.dead.push(self.processor.dead_change("sink", reason, change, source));
+            if let (Answer::Refused(reason), Some(cause)) = (answer, work.causes.get(place).copied()) {
+                self.processor.refused(&mut work, &mut flow.at_work, cause, write, reason);
             }
-            let Some(row) = &source.row else { continue };
-            let version = write.version;
-            take_back(&mut work.effects, row, version);
-            for later in &mut flow.at_work {
-                take_back(&mut later.effects, row, version);
-            }
-            self.processor.state.restage(row, |record| document::take_back(record, version));
         }
         for change in work.changes.iter().filter(|change| change.ts_ms > 0) {
             self.metrics.end_to_end(now_ms.saturating_sub(change.ts_ms) as f64 / 1000.0);
@@ -478,12 +465,6 @@ fn begin_truncate(items: &[Item]) -> Result<Truncate, Failure> {
             Ok(Truncate { table: table.clone(), version: *version, origin: origin.clone(), positions, reached: None })
         }
         _ => Err(Failure::bug("a truncate without one")),
-    }
-}
-
-fn take_back(effects: &mut crate::state::Effects, row: &RowKey, version: crate::event::DocumentVersion) {
-    for change in effects.rows.iter_mut().filter(|change| change.key == *row) {
-        document::take_back(Arc::make_mut(&mut change.record), version);
     }
 }
 

@@ -326,7 +326,7 @@ async fn settles_only_after_durable_and_goes_on_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn lost_state_ends_with_the_same_index() {
+async fn a_repeated_write_is_harmless_also_after_the_state_was_lost() {
     let mut bench = Bench::new(Keep::Versions, MemorySink::default());
     bench.change(0, "c", 100, 1, row(1, "a"));
     bench.change(0, "u", 100, 1, row(1, "tie is older"));
@@ -371,7 +371,7 @@ async fn a_refused_body_is_tried_again_when_it_comes_again() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unchanged_document_is_not_written_again() {
+async fn no_needless_writes_of_a_document_that_did_not_change() {
     let mut bench = Bench::new(Keep::Versions, MemorySink::default());
     for lsn in [100, 200, 300] {
         bench.change(0, "u", lsn, 1, row(1, "same"));

@@ -147,3 +147,24 @@ fn files_stay_small_and_open_with_what_they_are_for() {
     }
     assert!(breaches.is_empty(), "{}", breaches.join("\n"));
 }
+
+#[test]
+fn limits_everywhere_each_of_them_is_used_and_has_its_reason() {
+    let files = files();
+    let limits: Vec<&str> = files["limits.rs"].lines().collect();
+    let code: String = files.iter().filter(|(file, _)| *file != "limits.rs").map(|(_, text)| text.as_str()).collect();
+    let mut breaches = Vec::new();
+    for (place, line) in limits.iter().enumerate() {
+        let Some(name) = line.strip_prefix("pub const ").and_then(|rest| rest.split(':').next()) else { continue };
+        let uses = code.lines().filter(|line| {
+            !line.trim_start().starts_with("use ") && line.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == name)
+        });
+        if uses.count() == 0 {
+            breaches.push(format!("{name} bounds nothing"));
+        }
+        if !limits[place - 1].starts_with("///") {
+            breaches.push(format!("{name} has no reason"));
+        }
+    }
+    assert!(breaches.is_empty(), "{}", breaches.join("\n"));
+}

@@ -284,3 +284,23 @@ fn the_library_example_is_the_one_that_is_compiled() {
         .collect();
     assert!(compiled.contains(&shown), "src/lib.rs lacks, word for word:\n{shown}");
 }
+
+#[test]
+fn the_reliability_table_names_tests_that_there_are() {
+    let table = read("RELIABILITY.md");
+    let promises = rows_of_promises(&table);
+    assert_eq!(promises.len(), 12, "a row for each promise");
+    let sources = succeed(Command::new("git").args(["grep", "-hoE", "fn [a-z0-9_]+", "--", "src", "tests"]).current_dir(repository("")));
+    let functions: BTreeSet<&str> = sources.lines().filter_map(|line| line.strip_prefix("fn ")).collect();
+    for promise in promises {
+        let tests: Vec<&str> = quoted(promise).into_iter().filter(|name| name.contains('_') && !name.contains(' ')).collect();
+        assert!(!tests.is_empty(), "no test for {promise}");
+        for test in tests {
+            assert!(functions.contains(test), "{promise}: there is no test {test}");
+        }
+    }
+}
+
+fn rows_of_promises(table: &str) -> Vec<&str> {
+    table.lines().filter(|line| line.starts_with("| ") && line.chars().nth(2).is_some_and(|c| c.is_ascii_digit())).collect()
+}

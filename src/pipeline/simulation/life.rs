@@ -28,7 +28,7 @@ use crate::pipeline::simulation::database::Step;
 use crate::source::decode::Decoder;
 use crate::source::decode::settings::{DecodeSettings, Format, VersionFrom};
 use crate::state::settings::Keep;
-use crate::state::{Copied, PipelineState, Store};
+use crate::state::{Copied, LetterFilter, PipelineState, Store};
 use crate::transform::Transformer;
 
 /// How a life ends.
@@ -66,6 +66,8 @@ pub struct Life<'a> {
     /// What is in its state.
     pub found: &'a Copied,
     pub keep: Keep,
+    /// Whether it plays all dead letters again that it finds.
+    pub replays: bool,
     pub sink: Arc<SimSink>,
     pub log: Vec<Vec<Entry>>,
     pub history: Vec<Step>,
@@ -86,6 +88,9 @@ impl Life<'_> {
     pub async fn live(self, death: Death) -> Left {
         let state = self.open();
         state.put_back(self.found);
+        if self.replays && !state.mark_replays(&LetterFilter::default()).unwrap().is_empty() {
+            coverage::saw("letters replayed");
+        }
         let durable = Arc::new(Mutex::new((self.found.clone(), positions_of(&state))));
         let kill = if let Death::At(point, pass) = death { Some((point, pass)) } else { None };
         let (watched, synced) = (self.open(), durable.clone());

@@ -30,7 +30,7 @@ use rand::{RngExt, SeedableRng};
 use crate::clock::Clock;
 use crate::pipeline::failpoint::Failpoint;
 use crate::state::settings::{Keep, StateSettings};
-use crate::state::{Copied, Store};
+use crate::state::{Copied, LetterFilter, Store};
 use database::Database;
 use life::{Death, Left, Life};
 use sink::SimSink;
@@ -42,7 +42,7 @@ const SEEDS: Range<u64> = 0..2_400;
 /// Seeds are shared out to so many tests, so that all cores have something to do.
 const SHARES: u64 = 4;
 /// What must have happened in each share besides a death at every failpoint.
-const MUST_HAPPEN: [&str; 15] = [
+const MUST_HAPPEN: [&str; 16] = [
     "down",
     "storm",
     "split",
@@ -58,6 +58,7 @@ const MUST_HAPPEN: [&str; 15] = [
     "lost state",
     "lost index",
     "module swapped",
+    "letters replayed",
 ];
 /// Seeds that share a database of the state: it takes long to open.
 const SEEDS_PER_STORE: u32 = 100;
@@ -73,6 +74,8 @@ struct Simulation {
     keep: Keep,
     lives: u32,
     generation: u64,
+    /// Whether dead letters have been played again.
+    has_replayed: bool,
     /// What the next life finds.
     found: Copied,
     /// What earlier ones left.
@@ -94,6 +97,7 @@ impl Simulation {
             keep,
             lives: 0,
             generation: 0,
+            has_replayed: false,
             found: Copied::default(),
             older: Vec::new(),
         }
@@ -118,7 +122,8 @@ impl Simulation {
         self.sink.inner.lock().unwrap().trouble = trouble;
         let left = self.live(Death::Never).await;
         check::index(&self.database.history, &self.sink);
-        check::dead_letters(&self.database, &left.state.dead_letters(&crate::state::LetterFilter::default(), 10_000).unwrap());
+        let letters = left.state.dead_letters(&LetterFilter::default(), 10_000).unwrap();
+        check::dead_letters(&self.database, &letters, self.has_replayed);
         // As many throws as before, or it is another number.
         self.draw(|chance| chance.random())
     }
@@ -137,7 +142,10 @@ impl Simulation {
 
     async fn live(&mut self, death: Death) -> Left {
         self.lives += 1;
+        let replays = self.draw(|chance| chance.random_bool(0.15));
+        self.has_replayed |= replays;
         let life = Life {
+            replays,
             store: &self.store,
             name: format!("{}/{}", self.place, self.lives),
             found: &self.found,

@@ -160,25 +160,6 @@ async fn simulate(seed: u64) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_an_earlier_life_wrote_goes_with_its_table_though_this_one_reads_the_truncate_first() {
-    for names in [vec!["a"], vec!["a", "b"]] {
-        let mut bench = Bench::new(Keep::Versions, MemorySink::default());
-        bench.guest = Some(named_documents);
-        bench.change(0, "c", 100, 1, super::faults::with_documents(1, &names));
-        bench.change(0, "u", 150, 1, super::faults::with_documents(1, &["c"]));
-        bench.put(1, Value::Null, Some(envelope("t", 200, 0, Value::Null)), &[]);
-        let [create, update, truncate] = <[Message; 3]>::try_from(bench.messages.clone()).unwrap();
-        let store = bench.store();
-        *bench.sink.requests.lock().unwrap() = [Fate::AppliedAndLost].into();
-        let first_life = vec![vec![create.clone(), update.clone()]];
-        assert_eq!(live(&bench, &store, first_life, Duration::from_secs(9)).await, None);
-        assert!(!bench.sink.bodies().is_empty());
-        assert!(live(&bench, &store, vec![vec![truncate], vec![create], vec![update]], Duration::from_secs(9)).await.is_some());
-        assert_eq!(bench.sink.bodies(), BTreeMap::new(), "{names:?}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn nothing_is_lost_and_old_never_wins_in_any_life() {
     let seeds = std::env::var("ROWMILL_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
     for seed in 0..seeds.unwrap_or(SEEDS) {

@@ -40,7 +40,7 @@ fn unreachable() -> Fate {
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_orphans_after_a_run_that_failed_between_two_commits() {
+async fn no_orphan_documents_after_a_run_that_failed_between_two_commits() {
     let stop = WriteError::Misconfigured { remedy: "change the password".to_owned() };
     let mut bench = Bench::new(Keep::Versions, sink_with(vec![Fate::Answered, Fate::Answered, Fate::Answered, Fate::Failed(stop)]));
     bench.batch_documents = 1;

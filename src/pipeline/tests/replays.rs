@@ -91,6 +91,24 @@ async fn a_replay_never_overwrites_what_is_newer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_letter_of_a_refused_body_is_that_of_the_last_change_that_wanted_it() {
+    for batch_documents in [1, 3] {
+        let mut bench = Bench::new(Keep::Versions, MemorySink { refused: Some("heavy"), ..MemorySink::default() });
+        bench.batch_documents = batch_documents;
+        bench.change(0, "c", 100, 1, row(1, "heavy"));
+        // Worked out before the refusal of the first is known, and found unchanged.
+        bench.change(0, "u", 200, 1, row(1, "heavy"));
+        bench.run().await.unwrap();
+        let versions: Vec<u64> = bench.dead().iter().filter_map(|letter| Some(letter.version?.first)).collect();
+        assert_eq!(versions.first(), Some(&200), "batches of {batch_documents}: {versions:?}");
+        bench.change_sink(MemorySink::default());
+        bench.replay_all().await;
+        assert_eq!(bench.sink.bodies()["items/1"], row(1, "heavy").to_string(), "batches of {batch_documents}");
+        assert!(bench.letters().is_empty());
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_could_not_be_decoded_is_judged_by_the_version_it_would_have_had() {
     let mut bench = Bench::new(Keep::Versions, MemorySink::default());
     let first_after_snapshot = |name: &str| {

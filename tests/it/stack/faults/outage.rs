@@ -36,7 +36,7 @@ fn waits_for_the_server(code: u16, body: &serde_json::Value) -> bool {
 }
 
 #[test]
-fn a_server_that_is_away_is_waited_for_in_bounded_memory_and_holds_up_nobody_else() {
+fn pipelines_fail_alone_and_one_whose_server_is_away_waits_in_bounded_memory() {
     let seconds = told_number("ROWMILL_OUTAGE_SECONDS", 25);
     let brokers = up(&["kafka"])["kafka"].clone();
     let servers = Servers::up(&[SEARCH], &[]);
