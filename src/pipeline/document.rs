@@ -15,7 +15,7 @@ use crate::transform::{Output, Target};
 /// How far a document with provisional values stands below its place: a life of the process that ended before its commit may
 /// have written it, and the next one, which reads the lanes in another order, must win with the settled values. More than a
 /// row moves in one transaction.
-const PROVISIONAL_DROP: u64 = 16;
+pub const PROVISIONAL_DROP: u64 = 16;
 
 /// What one change comes to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -164,16 +164,20 @@ impl Planner<'_> {
         }
         // Sinks that know no routing, and shards that two routings share, have one document of that id.
         let known = self.lineage.documents.iter().filter(|document| self.is_same(document, target));
-        let version = self.version(known.map(|document| document.version).max());
+        let last = known.max_by_key(|document| document.version);
+        let version = DocumentVersion::after(self.change.version, last.map(|last| last.version));
+        let is_lowered = self.is_provisional && last.is_none_or(|last| last.is_lowered || last.version < lowered(version));
         let record = DocumentRecord {
             index: target.index.as_ref().map(|index| index.to_string()),
             id: target.id.as_ref().map(|id| id.to_string()),
             routing: target.routing.as_ref().map(|routing| routing.to_string()),
             version,
+            is_lowered,
             // What may not be the last word is written again once it is.
             body_hash: body_hash.filter(|_| !self.is_provisional),
             is_live: body.is_some(),
         };
+        let version = written(&record);
         match place.and_then(|place| self.lineage.documents.get_mut(place)) {
             Some(known) => *known = record,
             None => self.lineage.documents.push(record),
@@ -185,15 +189,6 @@ impl Planner<'_> {
             version,
             action: body.map_or(Action::Delete, Action::Index),
         });
-    }
-
-    fn version(&self, last: Option<DocumentVersion>) -> DocumentVersion {
-        let version = DocumentVersion::after(self.change.version, last);
-        if !self.is_provisional {
-            return version;
-        }
-        let lowered = DocumentVersion(DocumentVersion::after(self.change.version, None).0.saturating_sub(PROVISIONAL_DROP));
-        last.map_or(lowered, |last| lowered.max(DocumentVersion(last.0 + 1)))
     }
 
     fn emit(&mut self, topic: String, key: Option<String>, body: JsonText) {
@@ -230,6 +225,16 @@ impl Planner<'_> {
     }
 }
 
+/// The version a document was written with. Its place is what the next ones are counted from: how many there are of a tie must not depend
+/// on which of them were provisional, or the next life would count other versions.
+fn written(document: &DocumentRecord) -> DocumentVersion {
+    if document.is_lowered { lowered(document.version) } else { document.version }
+}
+
+fn lowered(version: DocumentVersion) -> DocumentVersion {
+    DocumentVersion(version.0.saturating_sub(PROVISIONAL_DROP))
+}
+
 fn has_routing(document: &DocumentRecord, target: &Target) -> bool {
     document.routing.as_deref() == target.routing.as_deref()
 }
@@ -250,7 +255,7 @@ pub fn take_back(record: &mut RowRecord, row: &str, refused: &Write) -> bool {
             && document.id.as_deref().unwrap_or(row) == &*refused.id
             && document.routing.as_deref() == refused.routing.as_deref();
         // A later change that found the body unchanged left the version as it was.
-        is_same_place && document.version == refused.version
+        is_same_place && written(document) == refused.version
     };
     let mut documents = record.documents.iter_mut().filter(is_refused).peekable();
     let is_last_word = documents.peek().is_some();

@@ -37,8 +37,10 @@ pub struct DocumentRecord {
     pub id: Option<String>,
     /// Its routing.
     pub routing: Option<String>,
-    /// The version it was last written with.
+    /// The version it was last written with; where `is_lowered`, its place: it was written a little below.
     pub version: DocumentVersion,
+    /// Whether it was written below its place, for values that may not be the last word.
+    pub is_lowered: bool,
     /// Hash of its body; none when it is not known to be stored.
     pub body_hash: Option<u64>,
     /// Whether it is there; a deleted one is remembered for its version.

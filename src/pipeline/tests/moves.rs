@@ -34,6 +34,34 @@ async fn a_settled_value_wins_over_a_provisional_one_that_was_written_and_never_
     assert!(documents["items/2"].contains("new"), "{documents:?}");
 }
 
+#[tokio::test(start_paused = true)]
+async fn what_follows_in_a_tie_is_above_whichever_half_of_a_move_an_earlier_life_read_first() {
+    let mut bench = moved(true);
+    let tie = |operation: &str| {
+        let mut told = envelope(operation, 300, 2, json!({"id": 2, "name": "c", "text": "own"}));
+        // Later in the same transaction as the move.
+        (told["source"]["lsn"], told["source"]["sequence"]) = (json!(301), json!("[\"300\",\"301\"]"));
+        told
+    };
+    for message in &mut bench.messages {
+        let text = String::from_utf8(message.value.clone().unwrap().to_vec()).unwrap();
+        message.value = Some(text.replace("[\\\"299\\\",", "[\\\"300\\\",").into());
+    }
+    bench.put(1, json!({"id": 2}), Some(tie("d")), &[]);
+    let [first, update, leaves, arrives, deleted] = <[crate::event::Message; 5]>::try_from(bench.messages.clone()).unwrap();
+    let store = bench.store();
+    assert!(live(&bench, &store, vec![vec![first]], Duration::from_secs(9)).await.is_some());
+    // Settled when it was written, and not committed.
+    *bench.sink.requests.lock().unwrap() = [Fate::AppliedAndLost].into();
+    bench.batch_documents = 9;
+    assert_eq!(live(&bench, &store, vec![vec![update.clone(), leaves.clone(), arrives.clone()]], Duration::from_secs(9)).await, None);
+    assert!(bench.sink.bodies().contains_key("items/2"));
+    // Provisional now, and deleted before the other half is read.
+    let again = vec![vec![arrives], vec![deleted], vec![update], vec![leaves]];
+    assert!(live(&bench, &store, again, Duration::from_secs(9)).await.is_some());
+    assert_eq!(bench.sink.bodies(), BTreeMap::new());
+}
+
 /// A transaction that is open across the snapshot has positions below the snapshot's, and its versions count from what
 /// its lane has of the snapshot: where the new key's lane has nothing of it, the halves have different versions.
 #[tokio::test(start_paused = true)]

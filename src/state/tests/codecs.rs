@@ -30,8 +30,9 @@ fn any_provisional() -> impl Strategy<Value = Provisional> {
 
 fn any_document() -> impl Strategy<Value = DocumentRecord> {
     let names = (option::of(".{0,6}"), option::of(".{0,6}"), option::of(".{0,6}"));
-    (names, any::<u64>(), any::<Option<u64>>(), any::<bool>()).prop_map(|((index, id, routing), version, body_hash, is_live)| {
-        DocumentRecord { index, id, routing, version: DocumentVersion(version), body_hash, is_live }
+    (names, any::<u64>(), any::<Option<u64>>(), any::<(bool, bool)>()).prop_map(|((index, id, routing), version, body_hash, is)| {
+        let (is_live, is_lowered) = is;
+        DocumentRecord { index, id, routing, version: DocumentVersion(version), is_lowered, body_hash, is_live }
     })
 }
 
