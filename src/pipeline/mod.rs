@@ -13,6 +13,7 @@
 
 mod answered;
 mod batch;
+mod commands;
 mod courier;
 mod deliver;
 mod delivery;

@@ -4,7 +4,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use futures::FutureExt;
 use prometheus::Registry;
 use tokio::sync::{mpsc, watch};
@@ -24,8 +23,7 @@ use crate::pipeline::progress::Progress;
 use crate::pipeline::reload::{RecentChanges, Swap};
 use crate::pipeline::runner::{Control, Ended, Positions, Runner};
 use crate::pipeline::shelf::{ServedModule, Shelf};
-use crate::pipeline::status::{Command, CommandError, DeadLetter, LetterFilter, ModuleStatus, PipelineStatus, Replayed, RunState};
-use crate::sink::search::Search;
+use crate::pipeline::status::{ModuleStatus, RunState};
 use crate::sink::{Sink, SinkContext};
 use crate::source::SourceContext;
 use crate::source::decode::Decoder;
@@ -45,12 +43,12 @@ pub enum Ending {
 
 /// The pipelines of a process.
 pub struct Pipelines {
-    handles: Vec<Handle>,
+    pub(super) handles: Vec<Handle>,
     store: Arc<Store>,
 }
 
-struct Handle {
-    pipeline: Arc<Pipeline>,
+pub(super) struct Handle {
+    pub(super) pipeline: Arc<Pipeline>,
     task: Mutex<Option<JoinHandle<Result<Ended, Failure>>>>,
 }
 
@@ -60,9 +58,9 @@ pub(super) struct Pipeline {
     pub(super) engine: Engine,
     store: Store,
     pub(super) clock: Clock,
-    metrics: PipelineMetrics,
+    pub(super) metrics: PipelineMetrics,
     pub(super) transform_metrics: TransformMetrics,
-    progress: Arc<Progress>,
+    pub(super) progress: Arc<Progress>,
     pub(super) control: watch::Sender<Control>,
     pub(super) module: Mutex<Option<ModuleStatus>>,
     pub(super) shelf: Shelf,
@@ -71,7 +69,7 @@ pub(super) struct Pipeline {
     pub(super) swaps: Mutex<Option<mpsc::Sender<Swap>>>,
     /// Held while a module is replaced.
     pub(super) replacing: tokio::sync::Mutex<()>,
-    sink: tokio::sync::OnceCell<Arc<dyn Sink>>,
+    pub(super) sink: tokio::sync::OnceCell<Arc<dyn Sink>>,
     dead_letters_sink: tokio::sync::OnceCell<Arc<dyn Sink>>,
     state_dir: std::path::PathBuf,
     until_caught_up: bool,
@@ -152,95 +150,6 @@ impl Pipelines {
             true if drained => Ending::Drained,
             true => Ending::CaughtUp,
         }
-    }
-
-    fn handle(&self, name: &str) -> Result<&Handle, CommandError> {
-        let handle = self.handles.iter().find(|handle| handle.pipeline.plan.name == name);
-        handle.ok_or_else(|| CommandError::NotFound(name.to_owned()))
-    }
-}
-
-#[async_trait]
-impl crate::pipeline::status::Pipelines for Pipelines {
-    fn list(&self) -> Vec<PipelineStatus> {
-        self.handles.iter().map(|handle| handle.pipeline.status()).collect()
-    }
-
-    async fn command(&self, name: &str, command: Command) -> Result<(), CommandError> {
-        let handle = self.handle(name)?;
-        if handle.pipeline.control.borrow().is_draining {
-            return Err(CommandError::Conflict("the process is shutting down: start it again first".to_owned()));
-        }
-        handle.pipeline.control.send_modify(|control| match command {
-            Command::Pause => control.is_paused = true,
-            Command::Resume => control.is_paused = false,
-            Command::Restart => control.restarts += 1,
-        });
-        if command == Command::Pause {
-            for _ in 0..limits::PAUSE_CHECKS_MAX {
-                if handle.pipeline.progress.is_at_rest() {
-                    return Ok(());
-                }
-                tokio::time::sleep(limits::PAUSE_CHECK_INTERVAL).await;
-            }
-            return Err(CommandError::Conflict("the sink has not answered yet: the pipeline pauses as soon as it does".to_owned()));
-        }
-        Ok(())
-    }
-
-    async fn dead_letters(&self, name: &str, filter: &LetterFilter, limit: usize) -> Result<Vec<DeadLetter>, CommandError> {
-        Ok(self.handle(name)?.pipeline.open_state()?.dead_letters(filter, limit)?)
-    }
-
-    async fn replay(&self, name: &str, filter: &LetterFilter) -> Result<Replayed, CommandError> {
-        let handle = self.handle(name)?;
-        let state = handle.pipeline.open_state()?;
-        let meant = state.dead_letters(filter, usize::MAX)?.len();
-        let ids = state.mark_replays(filter)?;
-        handle.pipeline.control.send_modify(|control| control.replays += 1);
-        let mut waiting = state.marked(&ids)?;
-        for _ in 0..limits::PAUSE_CHECKS_MAX {
-            if waiting == 0 || handle.pipeline.progress.is_held() {
-                break;
-            }
-            tokio::time::sleep(limits::PAUSE_CHECK_INTERVAL).await;
-            waiting = state.marked(&ids)?;
-        }
-        let kept = state.dead_letters(&LetterFilter { ids: ids.clone(), ..LetterFilter::default() }, usize::MAX)?;
-        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        Ok(Replayed {
-            replayed: count(ids.len() - kept.len().min(ids.len())),
-            dead_again: count(kept.len().saturating_sub(waiting)),
-            waiting: count(waiting),
-            not_kept: count(meant.saturating_sub(ids.len())),
-        })
-    }
-
-    async fn drop_dead_letters(&self, name: &str, filter: &LetterFilter) -> Result<u64, CommandError> {
-        Ok(self.handle(name)?.pipeline.open_state()?.drop_dead_letters(filter)?)
-    }
-
-    async fn replace_module(&self, name: &str, module: Vec<u8>) -> Result<ModuleStatus, CommandError> {
-        self.handle(name)?.pipeline.replace_module(module, "upload").await
-    }
-
-    async fn modules(&self, name: &str) -> Result<Vec<ServedModule>, CommandError> {
-        self.handle(name)?.pipeline.shelf.served().map_err(CommandError::Failed)
-    }
-
-    async fn roll_back(&self, name: &str) -> Result<ModuleStatus, CommandError> {
-        self.handle(name)?.pipeline.roll_back().await
-    }
-
-    fn searches(&self) -> Vec<Arc<dyn Search>> {
-        self.handles.iter().filter_map(|handle| handle.pipeline.sink.get()?.search()).collect()
-    }
-
-    fn collections(&self) -> Vec<String> {
-        let mut names: Vec<String> = self.searches().iter().flat_map(|search| search.collections()).collect();
-        names.sort();
-        names.dedup();
-        names
     }
 }
 
@@ -377,7 +286,7 @@ async fn run_once(pipeline: &Pipeline, control: watch::Receiver<Control>, restar
 }
 
 impl Pipeline {
-    fn open_state(&self) -> Result<PipelineState, StateError> {
+    pub(super) fn open_state(&self) -> Result<PipelineState, StateError> {
         let state = self.store.pipeline(&self.plan.name, &self.plan.decode.version_unit())?;
         Ok(state.with_dead_letters(self.plan.dead_letters.clone()))
     }
@@ -429,27 +338,6 @@ impl Pipeline {
         let courier = Courier::new(deliverer, settings.index().unwrap_or_default(), &plan.name, plan.dead_letters.max_count > 0);
         courier.prepare().await?;
         Ok(Some(courier))
-    }
-
-    fn status(&self) -> PipelineStatus {
-        let snapshot = self.progress.snapshot();
-        let remedy = (snapshot.state == RunState::Stopped).then(|| "mend what the reason says, then restart the pipeline".to_owned());
-        PipelineStatus {
-            name: self.plan.name.clone(),
-            source: self.plan.source_kind.to_owned(),
-            sink: self.plan.sink_kind.to_owned(),
-            state: snapshot.state,
-            reason: snapshot.reason,
-            remedy,
-            lanes: snapshot.lanes,
-            lag_events: snapshot.lag_events,
-            lag_seconds: snapshot.lag_seconds,
-            rates: snapshot.rates,
-            totals: self.metrics.totals(),
-            module: self.module.lock().unwrap_or_else(PoisonError::into_inner).clone(),
-            last_error: snapshot.last_error,
-            dead_letters: u64::try_from(self.metrics.dead_letters.get()).unwrap_or(0),
-        }
     }
 }
 

@@ -40,12 +40,12 @@ async fn what_follows_in_a_tie_is_above_whichever_half_of_a_move_an_earlier_life
     let tie = |operation: &str| {
         let mut told = envelope(operation, 300, 2, json!({"id": 2, "name": "c", "text": "own"}));
         // Later in the same transaction as the move.
-        (told["source"]["lsn"], told["source"]["sequence"]) = (json!(301), json!("[\"300\",\"301\"]"));
+        (told["source"]["lsn"], told["source"]["sequence"]) = (json!(301), json!("[\"310\",\"301\"]"));
         told
     };
     for message in &mut bench.messages {
         let text = String::from_utf8(message.value.clone().unwrap().to_vec()).unwrap();
-        message.value = Some(text.replace("[\\\"299\\\",", "[\\\"300\\\",").into());
+        message.value = Some(text.replace("[\\\"299\\\",", "[\\\"310\\\",").into());
     }
     bench.put(1, json!({"id": 2}), Some(tie("d")), &[]);
     let [first, update, leaves, arrives, deleted] = <[crate::event::Message; 5]>::try_from(bench.messages.clone()).unwrap();

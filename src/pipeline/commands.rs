@@ -1,0 +1,126 @@
+//! What the HTTP API asks of the pipelines of a process.
+
+use std::sync::{Arc, PoisonError};
+
+use async_trait::async_trait;
+
+use crate::limits;
+use crate::pipeline::status::{
+    self, Command, CommandError, DeadLetter, LetterFilter, ModuleStatus, PipelineStatus, Replayed, RunState, ServedModule,
+};
+use crate::pipeline::supervisor::{Handle, Pipeline, Pipelines};
+use crate::sink::search::Search;
+
+#[async_trait]
+impl status::Pipelines for Pipelines {
+    fn list(&self) -> Vec<PipelineStatus> {
+        self.handles.iter().map(|handle| handle.pipeline.status()).collect()
+    }
+
+    async fn command(&self, name: &str, command: Command) -> Result<(), CommandError> {
+        let handle = self.handle(name)?;
+        if handle.pipeline.control.borrow().is_draining {
+            return Err(CommandError::Conflict("the process is shutting down: start it again first".to_owned()));
+        }
+        handle.pipeline.control.send_modify(|control| match command {
+            Command::Pause => control.is_paused = true,
+            Command::Resume => control.is_paused = false,
+            Command::Restart => control.restarts += 1,
+        });
+        if command == Command::Pause {
+            for _ in 0..limits::PAUSE_CHECKS_MAX {
+                if handle.pipeline.progress.is_at_rest() {
+                    return Ok(());
+                }
+                tokio::time::sleep(limits::PAUSE_CHECK_INTERVAL).await;
+            }
+            return Err(CommandError::Conflict("the sink has not answered yet: the pipeline pauses as soon as it does".to_owned()));
+        }
+        Ok(())
+    }
+
+    async fn dead_letters(&self, name: &str, filter: &LetterFilter, limit: usize) -> Result<Vec<DeadLetter>, CommandError> {
+        Ok(self.handle(name)?.pipeline.open_state()?.dead_letters(filter, limit)?)
+    }
+
+    async fn replay(&self, name: &str, filter: &LetterFilter) -> Result<Replayed, CommandError> {
+        let handle = self.handle(name)?;
+        let state = handle.pipeline.open_state()?;
+        let meant = state.dead_letters(filter, usize::MAX)?.len();
+        let ids = state.mark_replays(filter)?;
+        handle.pipeline.control.send_modify(|control| control.replays += 1);
+        let mut waiting = state.marked(&ids)?;
+        for _ in 0..limits::PAUSE_CHECKS_MAX {
+            if waiting == 0 || handle.pipeline.progress.is_held() {
+                break;
+            }
+            tokio::time::sleep(limits::PAUSE_CHECK_INTERVAL).await;
+            waiting = state.marked(&ids)?;
+        }
+        let kept = state.dead_letters(&LetterFilter { ids: ids.clone(), ..LetterFilter::default() }, usize::MAX)?;
+        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        Ok(Replayed {
+            replayed: count(ids.len() - kept.len().min(ids.len())),
+            dead_again: count(kept.len().saturating_sub(waiting)),
+            waiting: count(waiting),
+            not_kept: count(meant.saturating_sub(ids.len())),
+        })
+    }
+
+    async fn drop_dead_letters(&self, name: &str, filter: &LetterFilter) -> Result<u64, CommandError> {
+        Ok(self.handle(name)?.pipeline.open_state()?.drop_dead_letters(filter)?)
+    }
+
+    async fn replace_module(&self, name: &str, module: Vec<u8>) -> Result<ModuleStatus, CommandError> {
+        self.handle(name)?.pipeline.replace_module(module, "upload").await
+    }
+
+    async fn modules(&self, name: &str) -> Result<Vec<ServedModule>, CommandError> {
+        self.handle(name)?.pipeline.shelf.served().map_err(CommandError::Failed)
+    }
+
+    async fn roll_back(&self, name: &str) -> Result<ModuleStatus, CommandError> {
+        self.handle(name)?.pipeline.roll_back().await
+    }
+
+    fn searches(&self) -> Vec<Arc<dyn Search>> {
+        self.handles.iter().filter_map(|handle| handle.pipeline.sink.get()?.search()).collect()
+    }
+
+    fn collections(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.searches().iter().flat_map(|search| search.collections()).collect();
+        names.sort();
+        names.dedup();
+        names
+    }
+}
+
+impl Pipelines {
+    fn handle(&self, name: &str) -> Result<&Handle, CommandError> {
+        let handle = self.handles.iter().find(|handle| handle.pipeline.plan.name == name);
+        handle.ok_or_else(|| CommandError::NotFound(name.to_owned()))
+    }
+}
+
+impl Pipeline {
+    fn status(&self) -> PipelineStatus {
+        let snapshot = self.progress.snapshot();
+        let remedy = (snapshot.state == RunState::Stopped).then(|| "mend what the reason says, then restart the pipeline".to_owned());
+        PipelineStatus {
+            name: self.plan.name.clone(),
+            source: self.plan.source_kind.to_owned(),
+            sink: self.plan.sink_kind.to_owned(),
+            state: snapshot.state,
+            reason: snapshot.reason,
+            remedy,
+            lanes: snapshot.lanes,
+            lag_events: snapshot.lag_events,
+            lag_seconds: snapshot.lag_seconds,
+            rates: snapshot.rates,
+            totals: self.metrics.totals(),
+            module: self.module.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            last_error: snapshot.last_error,
+            dead_letters: u64::try_from(self.metrics.dead_letters.get()).unwrap_or(0),
+        }
+    }
+}
