@@ -254,6 +254,9 @@ fn opening(dir: &Path, error: &rocksdb::Error) -> StateError {
     if error.kind() == rocksdb::ErrorKind::IOError && (message.contains("While lock file") || message.contains("lock hold by")) {
         return StateError::InUse(dir.display().to_string());
     }
+    if message.contains("No space left on device") {
+        return StateError::Unavailable(format!("the disk of the state {} is full: make room, and start again ({message})", dir.display()));
+    }
     StateError::from(error.clone())
 }
 

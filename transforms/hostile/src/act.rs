@@ -110,7 +110,7 @@ fn on_nth(nth: usize, otherwise: impl FnOnce()) {
         static SEEN: Cell<usize> = const { Cell::new(0) };
     }
     SEEN.set(SEEN.get() + 1);
-    if SEEN.get() % nth == 0 { trap() } else { otherwise() }
+    if SEEN.get().is_multiple_of(nth) { trap() } else { otherwise() }
 }
 
 pub fn trap() -> ! {
