@@ -132,7 +132,7 @@ fn state_and_position_move_together() {
     assert_eq!(fresh(&store), ((None, None), None, None, vec![], 0), "nothing before the commit");
     let before = store.db.latest_sequence_number();
     state.commit(1, effects).unwrap();
-    let writes = store.db.get_updates_since(before + 1).unwrap();
+    let writes = store.db.get_updates_since(before).unwrap();
     assert_eq!(writes.count(), 1, "one entry of the write-ahead log: after a crash there is all of it or nothing");
     let all = ((Some(1), Some("a".to_owned())), Some(note), Some(Version::new(5, 5)), vec![(lane, position)], 1);
     assert_eq!(fresh(&store), all, "everything after it");
