@@ -123,14 +123,14 @@ impl Database {
         match (self.rows.get(&id).cloned(), chance.random_range(0..100)) {
             (_, 0..1) => self.truncate(chance),
             (None, _) => {
-                // A row from before a truncate may be read before it, and one after that before it too.
+                // See `model`.
                 let may_be_bad = !self.truncated.remove(&id);
                 let row = self.fresh(id, may_be_bad, chance);
                 self.put(id, "c", row.clone(), row, &[]);
             }
             (Some(_), 1..20) => self.delete(id, &[]),
             (Some(row), 20..34) => self.relocate(id, row, chance),
-            // An update that changes nothing. Not in a tie: see `model`.
+            // An update in vain. Not in a tie: see `model`.
             (Some(row), 34..44) if self.lsn > self.commit_end => self.update(id, row.clone(), row, chance),
             (Some(row), _) => {
                 let mut new = self.fresh(id, !self.borrowed.contains(&id), chance);
@@ -216,7 +216,8 @@ impl Database {
         let is_tombstone = matches!(&log[start], Entry::Message(message) if message.value.is_none());
         let start = if is_tombstone { start - 1 } else { start };
         let end = (start + chance.random_range(1..9)).min(log.len());
-        for entry in log[start..end].to_vec() {
+        let repeated: Vec<Entry> = log[start..end].to_vec();
+        for entry in repeated {
             let position = log.len() as u64 + 1;
             log.push(match entry {
                 Entry::Marker(_) => Entry::Marker(position),
