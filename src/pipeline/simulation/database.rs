@@ -123,14 +123,14 @@ impl Database {
         match (self.rows.get(&id).cloned(), chance.random_range(0..100)) {
             (_, 0..1) => self.truncate(chance),
             (None, _) => {
-                // A row from before a truncate may be read before it, and one after that before it too.
+                // See `model`.
                 let may_be_bad = !self.truncated.remove(&id);
                 let row = self.fresh(id, may_be_bad, chance);
                 self.put(id, "c", row.clone(), row, &[]);
             }
             (Some(_), 1..20) => self.delete(id, &[]),
             (Some(row), 20..34) => self.relocate(id, row, chance),
-            // An update that changes nothing. Not in a tie: see `model`.
+            // An update in vain. Not in a tie: see `model`.
             (Some(row), 34..44) if self.lsn > self.commit_end => self.update(id, row.clone(), row, chance),
             (Some(row), _) => {
                 let mut new = self.fresh(id, !self.borrowed.contains(&id), chance);

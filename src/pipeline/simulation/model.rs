@@ -7,7 +7,12 @@
 //! The index holds the row as it is in the database. *Which* module made a document is promised less firmly: one that ran
 //! for a change that left the row as it now is. Not the newest one that did, because a crash between the sink's answer and
 //! the commit has the same change run again: if another module runs then, the sink has that version already and keeps the
-//! first body. For the same reason the number of ties must not depend on who ran, so nothing is updated in vain in a tie.
+//! first body.
+//!
+//! Not promised, so the database here does not do it:
+//! - an update that changes nothing within a tie: how often a tie was raised would depend on which module ran;
+//! - a bad row on the first change after a truncate took it: read before the truncate, it leaves the older row's document;
+//! - a bad change of a row whose out-of-line value is borrowed from its former key: the refresh that settles it is bad too.
 
 use std::collections::BTreeMap;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::crashes::{Chance, arrivals, fate, live};
+use super::faults::named_documents;
 use super::{Bench, Fate, MISSING, MemorySink, envelope, moved};
 use crate::clock::Clock;
 use crate::state::settings::Keep;
@@ -185,4 +186,23 @@ async fn a_value_that_is_not_known_yet_is_awaited_over_two_moves() {
     put(1, "d", 200, 1, Value::Null, &[("__debezium.newkey", key(2))]);
     bench.run().await.unwrap();
     assert_eq!(bench.sink.bodies(), BTreeMap::from([("items/3".to_owned(), row(3, "long").to_string())]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provisional_document_that_goes_and_comes_back_in_one_transaction_is_there() {
+    let mut bench = Bench::new(Keep::Rows, MemorySink::default());
+    bench.guest = Some(named_documents);
+    let row = |names: &[&str]| json!({"id": 2, "documents": names, "text": MISSING});
+    let (from, to) = (json!({"id": 1}), json!({"id": 2}));
+    // What it was before its move is never read, so the text stays provisional.
+    bench.put(0, to.clone(), Some(envelope("c", 200, 2, row(&["a"]))), &[("__debezium.oldkey", from)]);
+    for (place, names) in [(1, &[] as &[&str]), (2, &["a"])] {
+        let mut event = envelope("u", 1, 2, row(names));
+        // Below the end of the last commit, so that only the second part tells the changes of a transaction apart.
+        event["source"]["lsn"] = json!(300 + place);
+        event["source"]["sequence"] = json!(json!(["400", null]).to_string());
+        bench.put(0, to.clone(), Some(event), &[]);
+    }
+    bench.run().await.unwrap();
+    assert_eq!(bench.sink.bodies().keys().collect::<Vec<_>>(), ["items/a"]);
 }
