@@ -76,10 +76,7 @@ pub fn plan(
     check(change, &outputs)?;
     let mut keyless = RowRecord::default();
     let lineage = record.unwrap_or(&mut keyless);
-    // A provisional write stands below the change's place: a deleted document is remembered for that, too.
-    let is_surpassed =
-        |version: DocumentVersion| DocumentVersion(version.0.saturating_add(PROVISIONAL_DROP)).is_surpassed_by(change.version);
-    lineage.documents.retain(|document| document.is_live || !is_surpassed(document.version));
+    lineage.documents.retain(|document| document.is_live || !document.version.is_surpassed_by(change.version));
     let mut planner = Planner { change, index, lineage, is_provisional: source.is_provisional, planned: Documents::default() };
     let has_outputs = !outputs.is_empty();
     let mut wanted: Vec<Target> = Vec::new();
