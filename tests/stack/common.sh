@@ -113,9 +113,11 @@ running() {
 }
 
 wait_ready() {
-  local deadline=$((SECONDS + start_timeout_s))
+  local deadline=$((SECONDS + start_timeout_s)) misses=0
   until "$(kind "$1")_ready" "$1" >/dev/null 2>&1; do
-    if ! running "$1" || [ $SECONDS -ge $deadline ]; then
+    # On a busy machine it takes a while until a new process has the command line that it is known by.
+    if running "$1"; then misses=0; else misses=$((misses + 1)); fi
+    if [ $misses -ge 25 ] || [ $SECONDS -ge $deadline ]; then
       tail -n 20 "$run/$1/log" >&2
       fail "$1 $(running "$1" && echo "is not ready after ${start_timeout_s}s" || echo "died"): $run/$1/log"
     fi
