@@ -238,12 +238,12 @@ fn every_link_leads_somewhere() {
 #[test]
 fn the_first_transform_is_the_same_everywhere_and_works() {
     let code = blocks(&read("README.md"), "rust").remove(0);
-    assert_eq!(code, blocks(&read("transforms/README.md"), "rust")[0], "README.md and transforms/README.md show the same");
+    assert_eq!(code, blocks(&read("transforms/sdk/rust/README.md"), "rust")[0], "README.md and transforms/sdk/rust/README.md show the same");
     let dir = tempfile::tempdir().unwrap();
     let manifest = format!(
         "[package]\nname = \"product\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n[dependencies]\n\
          rowmill-transform = {{ path = \"{}\" }}\nserde = {{ version = \"1\", features = [\"derive\"] }}\n[workspace]\n",
-        repository("transforms/sdk").display()
+        repository("transforms/sdk/rust").display()
     );
     fs::create_dir(dir.path().join("src")).unwrap();
     fs::write(dir.path().join("src/lib.rs"), code).unwrap();

@@ -4,6 +4,7 @@
 
 mod clock;
 mod config;
+mod keyvalue;
 mod logging;
 mod metrics;
 mod tail;
@@ -37,6 +38,7 @@ pub const GIVEN: &[&str] = &[
     "wasi:config/store",
     "wasi:filesystem/",
     "wasi:io/",
+    "wasi:keyvalue/",
     "wasi:logging/logging",
     "wasi:random/",
     "wasi:sockets/",

@@ -10,8 +10,8 @@ fn one(text: &str) -> String {
 
 #[test]
 fn events_become_what_is_expected() {
-    let outputs = run::<Component>(r#"{"currency":"CHF"}"#, &events(include_str!("../events/events.jsonl")));
-    matches(&outputs, concat!(env!("CARGO_MANIFEST_DIR"), "/events/expected.jsonl"));
+    let outputs = run::<Component>(r#"{"currency":"CHF"}"#, &events(include_str!("../../events/events.jsonl")));
+    matches(&outputs, concat!(env!("CARGO_MANIFEST_DIR"), "/../events/expected.jsonl"));
 }
 
 #[test]

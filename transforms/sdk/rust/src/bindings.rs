@@ -3,7 +3,7 @@
 #![allow(clippy::all, clippy::pedantic, clippy::restriction, missing_docs, reason = "generated")]
 
 wit_bindgen::generate!({
-    path: "../../wit",
+    path: "wit",
     world: "transform",
     generate_all,
     pub_export_macro: true,
