@@ -1,67 +1,61 @@
 //! What can be told of a module's bytes without compiling them.
 
-/// What every WebAssembly binary begins with.
-const MAGIC: &[u8] = b"\0asm";
-/// Version 1, layer 0: a core module.
-const CORE: &[u8] = &[1, 0, 0, 0];
-/// Version 13, layer 1: a component.
-const COMPONENT: &[u8] = &[13, 0, 1, 0];
-/// The section that tools write for people: a name and bytes.
-const CUSTOM_SECTION: u8 = 0;
+use wasmparser::{Encoding, Parser, Payload};
 
-/// What a file is by its first eight bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a file is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Form {
     /// What we run.
     Component,
     /// What a component is made of.
     CoreModule,
     /// Something else.
+    #[default]
     Other,
 }
 
-/// Reads the first eight bytes.
-pub fn form(bytes: &[u8]) -> Form {
-    match bytes.strip_prefix(MAGIC) {
-        Some(rest) if rest.starts_with(COMPONENT) => Form::Component,
-        Some(rest) if rest.starts_with(CORE) => Form::CoreModule,
-        _ => Form::Other,
-    }
+/// What stands in a module, as far as it can be read.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Binary<'a> {
+    /// By its first eight bytes.
+    pub form: Form,
+    /// The version in its own custom section `version` (`wasm-tools metadata add --version`).
+    pub version: Option<&'a str>,
+    /// Names that a core module exports.
+    pub exports: Vec<&'a str>,
+    /// Whether a core module says itself which world it is for, as `wit-bindgen` has it said.
+    pub has_world: bool,
 }
 
-/// The version in the component's own custom section `version` (`wasm-tools metadata add --version`).
-pub fn version(bytes: &[u8]) -> Option<&str> {
-    let mut rest = bytes.get(MAGIC.len() + COMPONENT.len()..)?;
-    while let [id, tail @ ..] = rest {
-        let (size, tail) = number(tail)?;
-        let (section, tail) = tail.split_at_checked(size)?;
-        rest = tail;
-        if *id == CUSTOM_SECTION {
-            let (size, section) = number(section)?;
-            let (name, contents) = section.split_at_checked(size)?;
-            if name == b"version" {
-                return std::str::from_utf8(contents).ok();
+impl<'a> Binary<'a> {
+    /// Reads the outermost module or component, up to where it is damaged: whoever compiles it says what is wrong.
+    pub fn read(bytes: &'a [u8]) -> Self {
+        let mut binary = Self::default();
+        let mut depth = 0_u32;
+        for payload in Parser::new(0).parse_all(bytes).map_while(Result::ok) {
+            match payload {
+                Payload::Version { encoding, .. } if depth == 0 && binary.form == Form::Other => {
+                    binary.form = if encoding == Encoding::Component { Form::Component } else { Form::CoreModule };
+                }
+                Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+                Payload::End(_) => depth = depth.saturating_sub(1),
+                Payload::CustomSection(section) if depth == 0 => match section.name() {
+                    "version" => binary.version = std::str::from_utf8(section.data()).ok(),
+                    name => binary.has_world |= name.starts_with("component-type"),
+                },
+                Payload::ExportSection(exports) if depth == 0 => {
+                    binary.exports = exports.into_iter().map_while(Result::ok).map(|export| export.name).collect();
+                }
+                _ => {}
             }
         }
+        binary
     }
-    None
-}
-
-/// A LEB128 number of at most 32 bits, and what follows it.
-fn number(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let mut value: u64 = 0;
-    for (place, byte) in bytes.iter().take(5).enumerate() {
-        value |= u64::from(byte & 0x7f) << (7 * place);
-        if byte & 0x80 == 0 {
-            return Some((usize::try_from(value).ok()?, bytes.get(place + 1..)?));
-        }
-    }
-    None
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Form, form, version};
+    use super::{Binary, Form};
 
     #[test]
     fn the_first_bytes_say_what_it_is() {
@@ -73,20 +67,30 @@ mod tests {
             (b"\0asm", Form::Other),
             (b"", Form::Other),
         ] {
-            assert_eq!(form(bytes), expected, "{bytes:?}");
+            assert_eq!(Binary::read(bytes).form, expected, "{bytes:?}");
         }
     }
 
     #[test]
-    fn the_version_is_that_of_the_outermost_component() {
+    fn the_version_is_that_of_the_outermost() {
         for (text, expected) in [
             ("(component)", None),
             ("(component (@custom \"name\" \"x\") (@custom \"version\" \"1.2.3\"))", Some("1.2.3")),
             ("(component (core module (@custom \"version\" \"9\")))", None),
+            ("(component (core module (@custom \"version\" \"9\")) (@custom \"version\" \"2\"))", Some("2")),
+            ("(module (@custom \"version\" \"3\"))", Some("3")),
         ] {
-            assert_eq!(version(&wat::parse_str(text).unwrap()), expected, "{text}");
+            assert_eq!(Binary::read(&wat::parse_str(text).unwrap()).version, expected, "{text}");
         }
-        assert_eq!(version(b"\0asm\x0d\0\x01\0\0\xff\xff\xff\xff\xff"), None);
-        assert_eq!(version(b"\0asm\x0d\0\x01\0\0\x7f"), None);
+        assert_eq!(Binary::read(b"\0asm\x0d\0\x01\0\0\xff\xff\xff\xff\xff").version, None);
+    }
+
+    #[test]
+    fn a_core_module_tells_its_exports_and_its_world() {
+        let bytes = wat::parse_str("(module (func (export \"init\")) (func (export \"transform\")))").unwrap();
+        let binary = Binary::read(&bytes);
+        assert_eq!((binary.exports, binary.has_world), (vec!["init", "transform"], false));
+        let bytes = wat::parse_str("(module (@custom \"component-type:transform\" \"\"))").unwrap();
+        assert!(Binary::read(&bytes).has_world);
     }
 }

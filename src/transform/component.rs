@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Failure;
 use crate::limits::MODULE_BYTES_MAX;
-use crate::transform::binary::{self, Form};
+use crate::transform::adapt;
+use crate::transform::binary::{Binary, Form};
 use crate::transform::engine::Engine;
 use crate::transform::host::{GIVEN, Guest};
 use crate::transform::settings::TransformSettings;
@@ -36,9 +37,9 @@ pub enum Unfit {
     /// A script, an archive, a native program.
     #[error("is not WebAssembly: `transform.module` must name the .wasm file that was built")]
     NotWasm,
-    /// What compilers make before the last step.
-    #[error("is a core module, not a component: build it for wasm32-wasip2, or run `wasm-tools component new` on it")]
-    CoreModule,
+    /// What compilers make before the last step, and nothing can be made of it.
+    #[error("is a core module of which no component can be made: {0}; build it against the WIT files of this version")]
+    CoreModule(String),
     /// It does not validate or compile.
     #[error("is not a valid component: {0}; build it again")]
     Invalid(String),
@@ -86,18 +87,25 @@ impl Component {
 
     /// The same of bytes that came another way.
     pub fn new(engine: &Engine, bytes: &[u8]) -> Result<Self, Unfit> {
-        match binary::form(bytes) {
-            _ if bytes.len() > MODULE_BYTES_MAX => return Err(Unfit::TooLarge),
-            Form::Other => return Err(Unfit::NotWasm),
-            Form::CoreModule => return Err(Unfit::CoreModule),
-            Form::Component => {}
+        if bytes.len() > MODULE_BYTES_MAX {
+            return Err(Unfit::TooLarge);
         }
-        let compiled = wasmtime::component::Component::new(engine.wasm(), bytes).map_err(|error| Unfit::Invalid(sentence(&error)))?;
+        let binary = Binary::read(bytes);
+        let adapted = match binary.form {
+            Form::Other => return Err(Unfit::NotWasm),
+            Form::Component => None,
+            Form::CoreModule => {
+                lacks(|name| binary.exports.contains(&name))?;
+                Some(adapt::component(bytes, &binary).map_err(Unfit::CoreModule)?)
+            }
+        };
+        let runnable = adapted.as_deref().unwrap_or(bytes);
+        let compiled = wasmtime::component::Component::new(engine.wasm(), runnable).map_err(|error| Unfit::Invalid(sentence(&error)))?;
         let imports = imports(engine, &compiled);
         Ok(Self {
             ready: fit(engine, &compiled, &imports)?,
             hash: Self::hash_of(bytes),
-            version: binary::version(bytes).unwrap_or_default().to_owned(),
+            version: binary.version.unwrap_or_default().to_owned(),
             size_bytes: bytes.len(),
             imports,
         })
@@ -146,20 +154,22 @@ fn imports(engine: &Engine, compiled: &wasmtime::component::Component) -> Vec<St
 
 /// Checks `compiled` against the world, what it lacks by name first: wasmtime's own words are for those who know its insides.
 fn fit(engine: &Engine, compiled: &wasmtime::component::Component, imports: &[String]) -> Result<TransformPre<Guest>, Unfit> {
-    let exports = |name: &str| compiled.get_export_index(None, name).is_some();
-    if exports("measure") && exports("render") {
-        return Err(Unfit::Aggregate);
-    }
-    let lacking: Vec<&str> = ["init", "transform"].into_iter().filter(|name| !exports(name)).collect();
-    if !lacking.is_empty() {
-        return Err(Unfit::ExportsLess(listed(&lacking)));
-    }
+    lacks(|name| compiled.get_export_index(None, name).is_some())?;
     let foreign: Vec<&str> = imports.iter().map(String::as_str).filter(|name| !is_given(name)).collect();
     if !foreign.is_empty() {
         return Err(Unfit::ImportsMore(listed(&foreign)));
     }
     let linked = engine.linker().instantiate_pre(compiled).map_err(|error| Unfit::ImportsOther(sentence(&error)))?;
     TransformPre::new(linked).map_err(|error| Unfit::ExportsOther(sentence(&error)))
+}
+
+/// What the world wants and the module has not.
+fn lacks(exports: impl Fn(&str) -> bool) -> Result<(), Unfit> {
+    if exports("measure") && exports("render") {
+        return Err(Unfit::Aggregate);
+    }
+    let lacking: Vec<&str> = ["init", "transform"].into_iter().filter(|name| !exports(name)).collect();
+    if lacking.is_empty() { Ok(()) } else { Err(Unfit::ExportsLess(listed(&lacking))) }
 }
 
 /// An entry that ends with a slash stands for a package, any other for an interface, in any version.
@@ -216,7 +226,7 @@ mod tests {
         check(b"#!/bin/sh", expect!["is not WebAssembly: `transform.module` must name the .wasm file that was built"]);
         check(
             &wat::parse_str("(module)").unwrap(),
-            expect!["is a core module, not a component: build it for wasm32-wasip2, or run `wasm-tools component new` on it"],
+            expect!["lacks the export `init` and `transform`: it must export the world `transform` of rowmill:transform@1.0.0"],
         );
         check(
             b"\0asm\x0d\0\x01\0\xff",

@@ -9,6 +9,7 @@
 //! long as a module is served, an instance until its guest traps. A [`Transform`] holds a component and its present
 //! instance, and is made anew whenever its pipeline starts.
 
+mod adapt;
 mod binary;
 mod bounds;
 mod component;

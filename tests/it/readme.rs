@@ -238,7 +238,11 @@ fn every_link_leads_somewhere() {
 #[test]
 fn the_first_transform_is_the_same_everywhere_and_works() {
     let code = blocks(&read("README.md"), "rust").remove(0);
-    assert_eq!(code, blocks(&read("transforms/sdk/rust/README.md"), "rust")[0], "README.md and transforms/sdk/rust/README.md show the same");
+    assert_eq!(
+        code,
+        blocks(&read("transforms/sdk/rust/README.md"), "rust")[0],
+        "README.md and transforms/sdk/rust/README.md show the same"
+    );
     let dir = tempfile::tempdir().unwrap();
     let manifest = format!(
         "[package]\nname = \"product\"\nversion = \"0.1.0\"\nedition = \"2024\"\n[lib]\ncrate-type = [\"cdylib\"]\n[dependencies]\n\
