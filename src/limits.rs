@@ -38,6 +38,9 @@ pub const GUEST_STDERR_BYTES_MAX: usize = 4_096;
 /// Bytes of a panic's message in the reason of a dead letter.
 pub const GUEST_LAST_WORDS_BYTES_MAX: usize = 512;
 
+/// Functions of a guest's backtrace that are told.
+pub const GUEST_FRAMES_MAX: usize = 16;
+
 /// Bytes copied out of a guest for one call. Its own memory is no bound: a thousand outputs may point at one text.
 pub const GUEST_OUTPUT_BYTES_MAX: usize = 64 << 20;
 

@@ -10,9 +10,11 @@ pub mod check;
 pub mod dead;
 pub mod demo;
 pub mod logging;
+pub mod new;
 pub mod run;
 mod running;
 pub mod state;
+pub mod test;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -59,6 +61,10 @@ pub enum Command {
     },
     /// Run the embedded shop: recorded and live change events, two transforms, an embedded index, a dashboard
     Demo(demo::DemoOptions),
+    /// Begin a transform: a folder with a function to write, events to try it on, and a Makefile
+    New(new::NewOptions),
+    /// Run a module on recorded events, and show or compare what it makes of them
+    Test(test::TestOptions),
     /// Look at dead letters, play them again, or drop them
     Dead {
         /// The configuration file
@@ -94,6 +100,8 @@ pub async fn dispatch(invocation: Invocation) -> ExitCode {
         Command::Run { config, until_caught_up } => run::run(&config, until_caught_up).await,
         Command::Check { config } => check::check(&config),
         Command::Demo(options) => demo::demo(options).await,
+        Command::New(options) => new::new(&options),
+        Command::Test(options) => test::test(options).await,
         Command::Dead { config, command } => dead::dead(&config, &command).await,
         Command::State { config, look } => state::state(&config, &look),
         Command::Bench(options) => bench::bench(options).await,

@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread;
 
 use wasmtime::component::Linker;
-use wasmtime::{Cache, CacheConfig, Config, EngineWeak};
+use wasmtime::{Cache, CacheConfig, Config, EngineWeak, WasmBacktraceDetails};
 
 use crate::error::Failure;
 use crate::limits::{COMPILED_BYTES_MAX, EPOCH_TICK};
@@ -33,6 +33,8 @@ impl Engine {
         // A call runs on the thread that made it; only the tick of the epoch can take that thread back.
         config.epoch_interruption(true);
         config.cache(cache.clone());
+        // Lines of code in backtraces, where a module has them; read when it traps, and only then.
+        config.wasm_backtrace_details(WasmBacktraceDetails::Enable);
         let broken = |error| Failure::bug(format!("cannot make a WASM engine on this machine: {error:#}"));
         let wasm = wasmtime::Engine::new(&config).map_err(broken)?;
         let linker = host::linker(&wasm).map_err(broken)?;

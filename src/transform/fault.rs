@@ -1,11 +1,16 @@
 //! Why a call of a guest gave nothing.
 
 use bytesize::ByteSize;
-use wasmtime::Trap;
+use rustc_demangle::demangle;
+use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-use crate::limits::GUEST_OUTPUT_BYTES_MAX;
+use crate::limits::{GUEST_FRAMES_MAX, GUEST_LAST_WORDS_BYTES_MAX, GUEST_OUTPUT_BYTES_MAX};
 use crate::transform::host::Given;
+use crate::transform::words::one_line;
+
+/// Functions by which languages panic: what called them is what a reader wants.
+const PANICKING: &[&str] = &["std::", "core::", "alloc::", "__rust", "rust_", "abort", "__wasi_", "_start"];
 
 /// What went wrong, as `rowmill_guest_traps_total` counts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,12 +51,14 @@ pub struct Fault {
     pub reason: Reason,
     /// One sentence: the dead letter's reason, when one change stands alone in the call.
     pub message: String,
+    /// The functions it was in, the innermost first; empty where the module has no names.
+    pub backtrace: Vec<String>,
 }
 
 impl Fault {
     /// A fault from its parts.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into() }
+        Self { reason, message: message.into(), backtrace: Vec::new() }
     }
 
     /// Whether the instance can serve on: an error it *returned* leaves it whole.
@@ -68,8 +75,9 @@ impl Fault {
     /// Reads wasmtime's error. `refused_memory`: the guest had asked for more than it may have. `last_words`: what it had
     /// said before (a panic's message).
     pub fn of_trap(error: &wasmtime::Error, given: &Given, refused_memory: bool, last_words: &str) -> Self {
+        let backtrace = error.downcast_ref().map(backtrace).unwrap_or_default();
         if error.downcast_ref() == Some(&Trap::Interrupt) {
-            return Self::timeout(given);
+            return Self { backtrace, ..Self::timeout(given) };
         }
         if is_out_of_transfer(error) {
             let max = ByteSize::b(GUEST_OUTPUT_BYTES_MAX as u64);
@@ -85,8 +93,32 @@ impl Fault {
             message.push_str(": ");
             message.push_str(last_words);
         }
-        Self { reason, message }
+        Self { reason, message, backtrace }
     }
+}
+
+/// Where the guest's own code was: the functions that have names, without those by which a language panics.
+fn backtrace(trace: &WasmBacktrace) -> Vec<String> {
+    let mut frames = Vec::new();
+    for frame in trace.frames() {
+        // With debug information a frame stands for all the calls that were put into one function.
+        for symbol in frame.symbols() {
+            let place = symbol.file().map(|file| format!("{file}:{}", symbol.line().unwrap_or_default()));
+            frames.extend(symbol.name().map(|name| named(name, place)));
+        }
+        if frame.symbols().is_empty() {
+            frames.extend(frame.func_name().map(|name| named(name, None)));
+        }
+    }
+    let own = frames.iter().position(|frame| !PANICKING.iter().any(|start| frame.starts_with(start))).unwrap_or(0);
+    frames.drain(..own);
+    frames.truncate(GUEST_FRAMES_MAX);
+    frames
+}
+
+fn named(name: &str, place: Option<String>) -> String {
+    let name = one_line(&format!("{:#}", demangle(name)), GUEST_LAST_WORDS_BYTES_MAX);
+    place.map_or(name.clone(), |place| format!("{name} ({})", one_line(&place, GUEST_LAST_WORDS_BYTES_MAX)))
 }
 
 /// What stopped it, in words, without the backtrace.

@@ -91,7 +91,7 @@ impl Transform {
                 return Ok(());
             }
             Err(fault) if batch.len() == 1 => {
-                outcomes.push(Err(fault.message));
+                outcomes.push(Err(self.told(fault)));
                 return Ok(());
             }
             Err(fault) => fault,
@@ -104,7 +104,7 @@ impl Transform {
                 Ok(good) => outcomes.extend(good),
                 Err(fault) => {
                     guilty += 1;
-                    outcomes.push(Err(fault.message));
+                    outcomes.push(Err(self.told(fault)));
                 }
             }
         }
@@ -112,6 +112,15 @@ impl Transform {
             self.call_less(batch.len());
         }
         Ok(())
+    }
+
+    /// The reason of one change's fault. Where in the code it was goes to the log, within the guest's share of lines.
+    fn told(&self, fault: Fault) -> String {
+        if !fault.backtrace.is_empty() && self.given.log_lines.take() {
+            let pipeline = &**self.given.metrics.pipeline();
+            warn!(target: "rowmill::guest", pipeline, "{}\n    in {}", fault.message, fault.backtrace.join("\n    in "));
+        }
+        fault.message
     }
 
     /// A batch that is in time change by change was only too long for its deadline: the next ones are shorter.

@@ -28,6 +28,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("wasmtime_wasi", &["transform"]),
     ("wasmparser", &["transform"]),
     ("wit_component", &["transform"]),
+    ("rustc_demangle", &["transform"]),
     ("wit_parser", &["transform"]),
     ("wasi_preview1_component_adapter_provider", &["transform"]),
     ("rdkafka", &["connect/kafka", "source/kafka", "sink/kafka"]),

@@ -12,6 +12,8 @@ mod hostile;
 #[cfg(test)]
 mod house;
 #[cfg(test)]
+mod languages;
+#[cfg(test)]
 mod modules;
 #[cfg(test)]
 mod readme;

@@ -222,7 +222,13 @@ fn every_link_leads_somewhere() {
             if link.contains("://") || file.contains(' ') {
                 continue;
             }
-            let target = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            let mut target = if file.is_empty() { path.clone() } else { path.parent().unwrap().join(file) };
+            // `rowmill new` puts the SDK beside the template.
+            let template = path.strip_prefix(repository("transforms/templates")).ok().and_then(|path| path.iter().next());
+            if let (Some(lang), Some(within)) = (template, file.strip_prefix("sdk/")) {
+                let lang = if lang == "ts" { "js" } else { lang.to_str().unwrap() };
+                target = repository("transforms/sdk").join(lang).join(within);
+            }
             let has_part = || {
                 let text = fs::read_to_string(&target).unwrap_or_default();
                 text.lines().any(|line| line.starts_with('#') && anchor(line) == part)

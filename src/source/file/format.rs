@@ -121,6 +121,11 @@ impl Reading {
     }
 }
 
+/// Whether this is a line of `kcat -J`.
+pub(super) fn is_kcat(line: &[u8]) -> bool {
+    serde_json::from_slice::<Kcat<'_>>(line).is_ok()
+}
+
 /// What stood in Kafka: the text in a string, nothing for null, and other JSON as it is written.
 fn content(line: &Line, json: &RawValue) -> Option<Option<Bytes>> {
     match json.get().as_bytes().first() {

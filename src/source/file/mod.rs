@@ -13,3 +13,20 @@ mod source;
 mod tail;
 #[cfg(test)]
 mod tests;
+
+use crate::event::Message;
+use crate::source::file::format::Reading;
+use crate::source::file::lines::Splitter;
+use crate::source::file::settings::LineFormat;
+
+/// The messages of a whole recording with the lines they stand on, from 1. What a line is shows in the first one.
+pub fn recorded(text: &[u8]) -> Vec<(u64, Message)> {
+    let mut splitter = Splitter::new(0, 0);
+    let mut lines = splitter.feed(text);
+    lines.extend(splitter.finish());
+    lines.retain(|line| !line.is_blank());
+    let is_kcat = lines.first().is_some_and(|line| format::is_kcat(&line.text));
+    let format = if is_kcat { LineFormat::Kcat } else { LineFormat::Debezium };
+    let mut reading = Reading::new(format, "recorded".into(), "recorded".into());
+    lines.iter().map(|line| (line.number + 1, reading.message(line))).collect()
+}

@@ -20,7 +20,8 @@ impl LogLines {
         self.0.store(GUEST_LOG_LINES_MAX, Ordering::Relaxed);
     }
 
-    fn take(&self) -> bool {
+    /// Takes one of the share; false when there is none left.
+    pub fn take(&self) -> bool {
         self.0.try_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok()
     }
 }

@@ -4,11 +4,9 @@
 //! let outputs = testing::run::<Component>("{}", &[testing::row("public.products", r#"{"id":1,"name":"Lamp"}"#)]);
 //! ```
 
-mod events;
-mod expected;
+mod lines;
 
-pub use events::events;
-pub use expected::{lines, matches};
+pub use lines::lines;
 
 use crate::change::{Change, Operation, Version};
 use crate::component::Component;

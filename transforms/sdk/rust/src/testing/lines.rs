@@ -1,10 +1,9 @@
-//! Outputs as JSON lines, to be kept beside the events.
+//! Outputs as JSON lines, for tests to look at.
 
 use crate::json;
 use crate::output::{Action, Output};
 use serde::Serialize;
 use serde_json::value::RawValue;
-use std::path::Path;
 
 /// The outputs as JSON lines: `{"change":0,"action":"index","id":…,"index":…,"routing":…,"body":{…}}`.
 ///
@@ -12,35 +11,6 @@ use std::path::Path;
 /// When a body is no JSON.
 pub fn lines(outputs: &[Output]) -> String {
     outputs.iter().map(|output| line(output) + "\n").collect()
-}
-
-/// Compares outputs with the lines of a file. With `UPDATE_EXPECT=1` in the environment it writes the file instead.
-///
-/// # Panics
-/// When they differ: the first line that does is shown.
-#[expect(clippy::panic, reason = "a test wants to fail here")]
-pub fn matches(outputs: &[Output], path: impl AsRef<Path>) {
-    let (path, found) = (path.as_ref(), lines(outputs));
-    if std::env::var_os("UPDATE_EXPECT").is_some() {
-        if let Err(error) = std::fs::write(path, &found) {
-            panic!("cannot write {}: {error}", path.display());
-        }
-        return;
-    }
-    let expected = std::fs::read_to_string(path).unwrap_or_default();
-    let (mut wanted, mut got) = (expected.lines(), found.lines());
-    for number in 1.. {
-        match (wanted.next(), got.next()) {
-            (None, None) => return,
-            (wanted, got) if wanted == got => {}
-            (wanted, got) => panic!(
-                "line {number} of {} differs (UPDATE_EXPECT=1 accepts what was found)\n expected: {}\n found:    {}",
-                path.display(),
-                wanted.unwrap_or("nothing"),
-                got.unwrap_or("nothing"),
-            ),
-        }
-    }
 }
 
 #[derive(Default, Serialize)]
