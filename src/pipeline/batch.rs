@@ -1,3 +1,5 @@
+//! What was read and waits, and how much of it makes a batch.
+
 use std::collections::VecDeque;
 
 use crate::config::BatchSettings;

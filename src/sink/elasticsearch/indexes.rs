@@ -1,3 +1,5 @@
+//! Which indexes are known to be there, and which names no index can have.
+
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
 

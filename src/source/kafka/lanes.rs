@@ -1,3 +1,5 @@
+//! Which partitions are ours, and what their lanes are called.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! The source as its pipeline sees it: a client, and two threads that serve it.
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 #[cfg(test)]
 use std::sync::atomic::Ordering;

@@ -1,3 +1,5 @@
+//! Against librdkafka's own mock of a cluster; `tests/it/stack` has the real one.
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
