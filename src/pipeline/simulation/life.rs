@@ -81,7 +81,7 @@ impl Life<'_> {
     pub async fn live(self, death: Death) -> Left {
         let state = self.open();
         state.put_back(self.found);
-        if self.replays && !state.mark_replays(&LetterFilter::default()).unwrap().is_empty() {
+        if self.replays && !state.mark_replays(&LetterFilter::default()).unwrap().ids.is_empty() {
             coverage::saw("letters replayed");
         }
         let durable = Arc::new(Mutex::new((self.found.clone(), positions_of(&state))));
