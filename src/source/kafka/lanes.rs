@@ -53,6 +53,11 @@ impl Lanes {
         }
     }
 
+    /// Whether a partition is ours.
+    pub(super) fn holds(&self, topic: &str, partition: i32) -> bool {
+        self.by_topic.get(topic).is_some_and(|partitions| partitions.contains_key(&partition))
+    }
+
     /// What is known of a partition of ours.
     pub(super) fn get_mut(&mut self, topic: &str, partition: i32) -> Option<&mut Reading> {
         self.by_topic.get_mut(topic)?.get_mut(&partition)
