@@ -152,6 +152,10 @@ pub const HTTP_GZIP_BYTES_MIN: usize = 1_024;
 /// Elasticsearch and OpenSearch take no longer name of an index.
 pub const INDEX_NAME_BYTES_MAX: usize = 255;
 
+/// Names of indexes that are known to be there: a hundred times what Elasticsearch lets a node hold by default, so that only names of indexes
+/// that are long gone fill it.
+pub const INDEXES_KNOWN_MAX: usize = 100_000;
+
 /// Bytes of a server's own words kept in a reason: enough for a mapping error, too short for a document.
 pub const SERVER_REASON_BYTES_MAX: usize = 400;
 

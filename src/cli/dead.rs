@@ -204,7 +204,7 @@ fn changed_here(store: &Store, pipeline: &PipelinePlan, change: Change, filter: 
     println!(
         "{}",
         match change {
-            Change::Replay => json!({ "waiting": state.mark_replays(filter)?.len() }),
+            Change::Replay => json!({ "waiting": state.mark_replays(filter)?.ids.len() }),
             Change::Drop => json!({ "dropped": state.drop_dead_letters(filter)? }),
         }
     );

@@ -1,3 +1,5 @@
+//! A configuration as data, once it is checked.
+
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;

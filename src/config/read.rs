@@ -1,3 +1,5 @@
+//! From the tables of the file to a plan: defaults, bounds, and what this version cannot do yet.
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! What happened to a row, and what the row is and was.
+
 use std::sync::Arc;
 
 use crate::event::{JsonText, Key, Origin, Version};

@@ -1,3 +1,5 @@
+//! JSON that stays the text it came as.
+
 use std::fmt;
 use std::ops::Deref;
 

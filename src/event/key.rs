@@ -1,3 +1,5 @@
+//! How a row is told from the others of its table.
+
 use bytestring::ByteString;
 
 use crate::event::JsonText;

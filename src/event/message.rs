@@ -1,3 +1,5 @@
+//! What a source gives: records, their lanes, and where they stood.
+
 use std::fmt;
 use std::sync::Arc;
 

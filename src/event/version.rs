@@ -1,3 +1,5 @@
+//! Which of two changes of a row is newer, and what its documents are written with.
+
 use std::fmt;
 
 use serde::{Deserialize, Serialize};

@@ -1,3 +1,5 @@
+//! What leaves for a sink.
+
 use std::sync::Arc;
 
 use bytestring::ByteString;

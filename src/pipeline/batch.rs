@@ -1,3 +1,5 @@
+//! What was read and waits, and how much of it makes a batch.
+
 use std::collections::VecDeque;
 
 use crate::config::BatchSettings;
@@ -5,26 +7,30 @@ use crate::event::{Lane, Message};
 use crate::pipeline::replay::Replay;
 use crate::source::decode::{DecodeError, Decoded, Decoder, LaneMemory};
 
-/// One message, decoded, waiting for its batch.
+/// One step of a lane, waiting for its batch.
 #[derive(Clone, Debug)]
-pub struct Item {
-    /// Its lane.
-    pub lane: Lane,
-    /// Where the lane stands after it.
-    pub position: u64,
-    /// What decoding must remember from here on.
-    pub memory: LaneMemory,
-    /// What it is.
-    pub what: What,
+pub enum Item {
+    /// A message, decoded.
+    Event(Box<Event>),
+    /// Nothing more comes before this position.
+    Passed {
+        /// The lane.
+        lane: Lane,
+        /// Where it stands.
+        position: u64,
+        /// What decoding remembers of it.
+        memory: LaneMemory,
+    },
 }
 
-/// What an item is.
-#[derive(Clone, Debug)]
-pub enum What {
-    /// An event.
-    Event(Box<Event>),
-    /// A step of the lane without an event.
-    Passed,
+impl Item {
+    /// The lane, where it stands after this, and what decoding must remember from there on.
+    pub fn place(&self) -> (&Lane, u64, &LaneMemory) {
+        match self {
+            Item::Event(event) => (&event.message.lane, event.message.position, &event.memory),
+            Item::Passed { lane, position, memory } => (lane, *position, memory),
+        }
+    }
 }
 
 /// An event with what is needed to set it aside.
@@ -32,7 +38,7 @@ pub enum What {
 pub struct Event {
     /// As it came.
     pub message: Message,
-    /// What decoding remembered of its lane.
+    /// What decoding remembers of its lane after it.
     pub memory: LaneMemory,
     /// What it came to.
     pub decoded: Result<Decoded, DecodeError>,
@@ -57,14 +63,13 @@ impl Backlog {
             decoded = Ok(Decoded::Ignored("tombstone"));
         }
         let size = message.size_bytes();
-        let (lane, position) = (message.lane.clone(), message.position);
         let event = Event { message, memory: memory.clone(), decoded, replay: None };
-        self.put(Item { lane, position, memory: memory.clone(), what: What::Event(event.into()) }, size);
+        self.put(Item::Event(event.into()), size);
     }
 
     /// Notes that a lane has moved on without an event.
     pub fn pass(&mut self, lane: Lane, position: u64, memory: &LaneMemory) {
-        self.put(Item { lane, position, memory: memory.clone(), what: What::Passed }, 0);
+        self.put(Item::Passed { lane, position, memory: memory.clone() }, 0);
     }
 
     /// Whether nothing waits.
@@ -117,11 +122,11 @@ impl Backlog {
 }
 
 fn is_truncate(item: &Item) -> bool {
-    matches!(&item.what, What::Event(event) if matches!(event.decoded, Ok(Decoded::Truncate { .. })))
+    matches!(item, Item::Event(event) if matches!(event.decoded, Ok(Decoded::Truncate { .. })))
 }
 
 fn never_waits(item: &Item) -> bool {
-    let What::Event(event) = &item.what else { return false };
+    let Item::Event(event) = item else { return false };
     match &event.decoded {
         Ok(Decoded::Change(change)) => change.is_delete(),
         Ok(Decoded::Tombstone { .. } | Decoded::Truncate { .. }) => true,

@@ -10,6 +10,7 @@ use crate::pipeline::status::{
 };
 use crate::pipeline::supervisor::{Handle, Pipeline, Pipelines};
 use crate::sink::search::Search;
+use crate::state::Marked;
 
 #[async_trait]
 impl status::Pipelines for Pipelines {
@@ -46,8 +47,7 @@ impl status::Pipelines for Pipelines {
     async fn replay(&self, name: &str, filter: &LetterFilter) -> Result<Replayed, CommandError> {
         let handle = self.handle(name)?;
         let state = handle.pipeline.open_state()?;
-        let meant = state.dead_letters(filter, usize::MAX)?.len();
-        let ids = state.mark_replays(filter)?;
+        let Marked { ids, not_kept } = state.mark_replays(filter)?;
         handle.pipeline.control.send_modify(|control| control.replays += 1);
         let mut waiting = state.marked(&ids)?;
         for _ in 0..limits::PAUSE_CHECKS_MAX {
@@ -57,13 +57,13 @@ impl status::Pipelines for Pipelines {
             tokio::time::sleep(limits::PAUSE_CHECK_INTERVAL).await;
             waiting = state.marked(&ids)?;
         }
-        let kept = state.dead_letters(&LetterFilter { ids: ids.clone(), ..LetterFilter::default() }, usize::MAX)?;
+        let kept = state.kept(&ids)?;
         let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
         Ok(Replayed {
-            replayed: count(ids.len() - kept.len().min(ids.len())),
-            dead_again: count(kept.len().saturating_sub(waiting)),
+            replayed: count(ids.len() - kept),
+            dead_again: count(kept.saturating_sub(waiting)),
             waiting: count(waiting),
-            not_kept: count(meant.saturating_sub(ids.len())),
+            not_kept: count(not_kept),
         })
     }
 

@@ -1,3 +1,5 @@
+//! A batch on its way to the sink, while the loop goes on.
+
 use std::pin::Pin;
 use std::task::{Context, Poll};
 

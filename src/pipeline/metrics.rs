@@ -1,3 +1,5 @@
+//! What a pipeline counts.
+
 use prometheus::{Histogram, HistogramTimer, HistogramVec, IntCounterVec, IntGauge};
 
 use crate::event::Action;
@@ -7,7 +9,7 @@ use crate::pipeline::process::Tally;
 use crate::pipeline::progress::Snapshot;
 use crate::pipeline::status::{LaneStatus, Totals};
 
-/// What a pipeline counts.
+/// The counters, gauges and histograms of one pipeline.
 #[derive(Clone, Debug)]
 pub struct PipelineMetrics {
     pipeline: String,

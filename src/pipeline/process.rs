@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::error::Failure;
 use crate::event::{Change, Key, Lane, Message, Operation, Origin, Version, Write};
 use crate::limits;
-use crate::pipeline::batch::{Event, Item, What};
+use crate::pipeline::batch::{Event, Item};
 use crate::pipeline::document::{self, IndexNames};
 use crate::pipeline::failpoint::Failpoint;
 use crate::pipeline::gate;
@@ -151,9 +151,9 @@ impl Processor {
     /// Works out a batch and stages its effects, so that the next one sees them.
     pub fn work_out(&mut self, items: Vec<Item>) -> Result<Work, Failure> {
         let effects = Effects { positions: positions(&items)?, ..Effects::default() };
-        let events = items.into_iter().filter_map(|item| match item.what {
-            What::Event(event) => Some(*event),
-            What::Passed => None,
+        let events = items.into_iter().filter_map(|item| match item {
+            Item::Event(event) => Some(*event),
+            Item::Passed { .. } => None,
         });
         self.work_out_events(events.collect(), effects)
     }
@@ -427,7 +427,8 @@ fn cut(key: &str) -> String {
 pub fn positions(items: &[Item]) -> Result<Vec<(Lane, LaneRecord)>, Failure> {
     let mut last: HashMap<&Lane, (u64, &LaneMemory)> = HashMap::new();
     for item in items {
-        last.insert(&item.lane, (item.position, &item.memory));
+        let (lane, position, memory) = item.place();
+        last.insert(lane, (position, memory));
     }
     let record = |(lane, (position, memory)): (&Lane, (u64, &LaneMemory))| {
         let memory = serde_json::to_vec(memory).map_err(|error| Failure::bug(format!("a lane's memory cannot be kept: {error}")))?;

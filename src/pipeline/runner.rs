@@ -17,7 +17,7 @@ use crate::error::Failure;
 use crate::event::{Action, Lane, Write};
 use crate::limits;
 use crate::pipeline::answered::Answered;
-use crate::pipeline::batch::{Backlog, Item, What};
+use crate::pipeline::batch::{Backlog, Item};
 use crate::pipeline::courier::Courier;
 use crate::pipeline::deliver::{Answer, Deliverer};
 use crate::pipeline::delivery::{Delivered, Delivery};
@@ -456,9 +456,9 @@ fn overtaken(at_work: &VecDeque<Work>, writes: &[Write]) -> Option<u64> {
 
 fn begin_truncate(items: &[Item]) -> Result<Truncate, Failure> {
     let positions = positions(items)?;
-    let event = items.iter().find_map(|item| match &item.what {
-        What::Event(event) => Some(event),
-        What::Passed => None,
+    let event = items.iter().find_map(|item| match item {
+        Item::Event(event) => Some(event),
+        Item::Passed { .. } => None,
     });
     match event.map(|event| (&event.decoded, &event.message.origin)) {
         Some((Ok(Decoded::Truncate { table, version }), origin)) => {

@@ -13,17 +13,10 @@ use crate::clock::Clock;
 use crate::config::BatchSettings;
 use crate::error::Failure;
 use crate::event::{Action, Change, Lane, Message, Origin, Write};
-use crate::metrics::Metrics;
 use crate::pipeline::courier::Courier;
 use crate::pipeline::deliver::Deliverer;
-use crate::pipeline::document::IndexNames;
-use crate::pipeline::metrics::PipelineMetrics;
-use crate::pipeline::process::Processor;
-use crate::pipeline::progress::Progress;
 use crate::pipeline::runner::{Control, Ended, Positions, Runner};
 use crate::sink::{Sink, Verdict, WriteError};
-use crate::source::decode::Decoder;
-use crate::source::decode::settings::{DecodeSettings, Format, VersionFrom};
 use crate::source::{Arrival, Source};
 use crate::state::settings::{Keep, StateSettings};
 use crate::state::{DeadLetter, LetterFilter, Store};
@@ -33,21 +26,35 @@ mod crashes;
 mod faults;
 mod lanes;
 mod moves;
+pub(super) mod parts;
 mod replays;
 mod told;
 
-/// A source that gives what it was given, from the stored position on, and ends.
-struct MemorySource {
-    messages: VecDeque<Message>,
+use parts::Parts;
+
+/// A source that gives these arrivals one by one, then waits for ever or ends.
+struct Scripted {
+    arrivals: VecDeque<Result<Arrival, Failure>>,
+    ends: Vec<(Lane, u64)>,
     settled: Arc<Mutex<Vec<(Lane, u64)>>>,
+    stays: bool,
+}
+
+impl Scripted {
+    fn new(arrivals: impl IntoIterator<Item = Vec<Message>>) -> Self {
+        let arrivals = arrivals.into_iter().map(|messages| Ok(Arrival::Messages(messages))).collect();
+        Self { arrivals, ends: Vec::new(), settled: Arc::default(), stays: false }
+    }
 }
 
 #[async_trait]
-impl Source for MemorySource {
+impl Source for Scripted {
     async fn next(&mut self) -> Result<Arrival, Failure> {
-        // Two at a time, so that a run has several batches.
-        let messages: Vec<Message> = self.messages.drain(..self.messages.len().min(2)).collect();
-        Ok(if messages.is_empty() { Arrival::Finished } else { Arrival::Messages(messages) })
+        match self.arrivals.pop_front() {
+            Some(arrival) => arrival,
+            None if self.stays => std::future::pending().await,
+            None => Ok(Arrival::Finished),
+        }
     }
 
     fn settle(&self, positions: &[(Lane, u64)]) {
@@ -55,11 +62,11 @@ impl Source for MemorySource {
     }
 
     async fn ends(&self) -> Result<Vec<(Lane, u64)>, Failure> {
-        Ok(Vec::new())
+        Ok(self.ends.clone())
     }
 
     fn newest(&self) -> Vec<(Lane, u64)> {
-        Vec::new()
+        self.ends.clone()
     }
 
     fn trouble(&self) -> Option<String> {
@@ -223,9 +230,14 @@ impl Bench {
     /// Runs to the end of the source, from where the state stands.
     async fn run(&self) -> Result<Ended, Failure> {
         let store = self.store();
-        let source = MemorySource { messages: self.unread(&store).into(), settled: self.settled.clone() };
         let (_control, control) = watch::channel(Control::default());
-        self.runner(&store, Box::new(source), control).run().await
+        self.runner(&store, self.source(&store), control).run().await
+    }
+
+    /// What is still to be read, two messages at a time, so that a run has several batches.
+    fn source(&self, store: &Store) -> Box<dyn Source> {
+        let unread = self.unread(store);
+        Box::new(Scripted { settled: self.settled.clone(), ..Scripted::new(unread.chunks(2).map(<[Message]>::to_vec)) })
     }
 
     /// The messages behind the stored positions.
@@ -237,43 +249,27 @@ impl Bench {
 
     /// A loop that is ready to run.
     fn runner(&self, store: &Store, source: Box<dyn Source>, control: watch::Receiver<Control>) -> Runner {
-        let clock = Clock::simulated(1, 1_790_000_000_000);
         let state = store.pipeline("test", "auto").unwrap();
-        let positions = Arc::new(Positions::new(state.positions().unwrap()));
-        let metrics = PipelineMetrics::declare(&Metrics::detached());
-        let progress = Arc::new(Progress::new(clock.clone()));
-        let batch = BatchSettings { max_documents: self.batch_documents, max_bytes: 1 << 20, max_wait: Duration::ZERO };
-        let processor = Processor {
+        let parts = Parts {
+            source,
+            sink: self.sink.clone(),
+            positions: Arc::new(Positions::new(state.positions().unwrap())),
             state,
             transformer: self.guest.map_or(Transformer::Row, Transformer::Function),
-            recent: Arc::default(),
-            indexes: IndexNames::new(Some("items")),
+            index: "items",
             keep: self.keep,
-            wants_before: false,
-            clock: clock.clone(),
-            metrics: metrics.clone(),
-            next_batch: 1,
-        };
-        Runner {
-            source,
-            decoder: Decoder::new(DecodeSettings { format: Format::Debezium, version: VersionFrom::Auto }),
-            processor,
-            deliverer: Deliverer::new(self.sink.clone(), batch.clone(), clock.clone(), metrics.clone(), progress.clone()),
-            courier: self.letters_sink.as_ref().map(|sink| {
-                let deliverer = Deliverer::new(sink.clone(), batch.clone(), clock.clone(), metrics.beside(), progress.clone());
-                Courier::new(deliverer, "letters", "test", true)
-            }),
-            positions,
-            batch,
+            batch: BatchSettings { max_documents: self.batch_documents, max_bytes: 1 << 20, max_wait: Duration::ZERO },
             batches_in_flight: 2,
-            clock,
-            metrics,
-            progress,
+            clock: Clock::simulated(1, 1_790_000_000_000),
             control,
-            swaps: tokio::sync::mpsc::channel(1).1,
-            restarts: 0,
-            ends: None,
-        }
+        };
+        let mut runner = parts.runner();
+        runner.courier = self.letters_sink.as_ref().map(|sink| {
+            let (metrics, progress) = (runner.metrics.beside(), runner.progress.clone());
+            let deliverer = Deliverer::new(sink.clone(), runner.batch.clone(), runner.clock.clone(), metrics, progress);
+            Courier::new(deliverer, "letters", "test", true)
+        });
+        runner
     }
 
     fn dead(&self) -> Vec<DeadLetter> {

@@ -137,6 +137,15 @@ impl LetterFilter {
     }
 }
 
+/// What was marked to be replayed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Marked {
+    /// The numbers of the letters.
+    pub ids: Vec<u64>,
+    /// How many were passed over, since their events were not kept.
+    pub not_kept: usize,
+}
+
 /// What there is of one pipeline's dead letters, without the letters. One for all who have the pipeline's state open.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Book {
@@ -207,13 +216,17 @@ impl PipelineState {
         Ok(ids.len() as u64)
     }
 
-    /// Marks the dead letters that are meant: they are replayed when the pipeline runs. Gives their numbers. One without its event is
-    /// passed over.
-    pub fn mark_replays(&self, filter: &LetterFilter) -> Result<Vec<u64>, StateError> {
+    /// Marks the dead letters that are meant: they are replayed when the pipeline runs. One without its event is passed over.
+    pub fn mark_replays(&self, filter: &LetterFilter) -> Result<Marked, StateError> {
         let family = self.store.family(family::REPLAYS)?;
         let shared = self.book()?;
         let mut book = lock(&*shared);
-        let ids = self.ids(|letter| letter.cause != DeadCause::TooLarge && filter.matches(letter))?;
+        let mut not_kept = 0;
+        let ids = self.ids(|letter| {
+            let (is_meant, is_kept) = (filter.matches(letter), letter.cause != DeadCause::TooLarge);
+            not_kept += usize::from(is_meant && !is_kept);
+            is_meant && is_kept
+        })?;
         let mut writes = WriteBatch::default();
         for id in &ids {
             writes.put_cf(family, numbered(self.number, *id), []);
@@ -222,10 +235,17 @@ impl PipelineState {
         // Whoever asked may end at once.
         self.store.sync()?;
         book.replays.extend(&ids);
-        Ok(ids)
+        Ok(Marked { ids, not_kept })
     }
 
-    /// Those of `ids` that are marked and not replayed yet.
+    /// How many of `ids` are still there.
+    pub fn kept(&self, ids: &[u64]) -> Result<usize, StateError> {
+        let shared = self.book()?;
+        let book = lock(&*shared);
+        Ok(ids.iter().filter(|id| book.letters.contains_key(id)).count())
+    }
+
+    /// How many of `ids` are marked and not replayed yet.
     pub fn marked(&self, ids: &[u64]) -> Result<usize, StateError> {
         let shared = self.book()?;
         let book = lock(&*shared);
@@ -253,7 +273,7 @@ impl PipelineState {
         Ok(letters)
     }
 
-    fn ids(&self, is_meant: impl Fn(&DeadLetter) -> bool) -> Result<Vec<u64>, StateError> {
+    fn ids(&self, mut is_meant: impl FnMut(&DeadLetter) -> bool) -> Result<Vec<u64>, StateError> {
         let mut ids = Vec::new();
         self.each(family::DEAD, |_, value| {
             let letter: DeadLetter = decode("dead letter", value)?;

@@ -1,3 +1,5 @@
+//! What rows, lanes and dead letters are filed under.
+
 use std::borrow::Borrow;
 use std::sync::Arc;
 

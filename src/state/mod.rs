@@ -22,7 +22,7 @@ mod working;
 
 #[cfg(test)]
 pub use copy::Copied;
-pub use dead::{DeadCause, DeadEvent, DeadLetter, LetterFilter};
+pub use dead::{DeadCause, DeadEvent, DeadLetter, LetterFilter, Marked};
 pub use keys::{Half, RowKey};
 pub use record::{DocumentRecord, LaneRecord, MovedRow, Provisional, RowRecord};
 pub use store::{StateError, Store};

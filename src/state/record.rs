@@ -1,3 +1,5 @@
+//! What is stored, as types and as bytes.
+
 use serde::{Deserialize, Serialize};
 
 use crate::event::{DocumentVersion, Version};

@@ -1,3 +1,5 @@
+//! The database itself: opened, tuned, synced, and refused where it cannot be trusted.
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};

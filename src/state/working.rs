@@ -1,3 +1,5 @@
+//! One pipeline's part of the state, and batches that are worked out ahead of their commit.
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -12,11 +14,11 @@ use crate::state::settings::DeadLetterBounds;
 use crate::state::store::family;
 use crate::state::{DeadLetter, LaneRecord, MovedRow, RowKey, RowRecord, StateError, Store};
 
-/// One pipeline's part of the state.
+/// What a pipeline's loop works on.
 ///
-/// Batches are worked out ahead of their commit, so each is [staged](Self::stage) under its number: later batches see its
-/// effects at once, the database only with [`commit`](Self::commit). When a batch fails, the whole of this is dropped and
-/// opened again, and the source read again from the last commit.
+/// Each batch is [staged](Self::stage) under its number: later batches see its effects at once, the database only with
+/// [`commit`](Self::commit). When a batch fails, the whole of this is dropped and opened again, and the source read again
+/// from the last commit.
 pub struct PipelineState {
     pub(super) store: Store,
     pub(super) number: u32,

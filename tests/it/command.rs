@@ -168,6 +168,7 @@ fn dead_letters_are_listed_replayed_and_dropped_by_command_while_it_runs_and_whi
     let url = running.url();
     wait_for("the pipeline to run", Duration::from_secs(30), || (http("GET", &format!("{url}/health/ready"), None).0 == 200).then_some(()));
     let replayed = |replayed: u64, dead_again: u64| json!({"replayed": replayed, "dead_again": dead_again, "waiting": 0, "not_kept": 0});
+    assert_eq!(dead(dir.path(), &["replay", "--key", "nobody"]), (vec![replayed(0, 0)], true));
     assert_eq!(dead(dir.path(), &["replay", "3"]), (vec![replayed(1, 0)], true));
     assert_eq!(dead(dir.path(), &["replay", "--all"]), (vec![replayed(1, 1)], false), "one of them is still no JSON");
     let (letters, _) = dead(dir.path(), &["list"]);

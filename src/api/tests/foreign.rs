@@ -1,3 +1,5 @@
+//! Requests of foreign pages: which hosts and origins are answered.
+
 use super::{Invented, app, ask, server};
 use crate::config::ServerSettings;
 

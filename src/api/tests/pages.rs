@@ -1,3 +1,5 @@
+//! The dashboard's files, what every answer forbids a page, and connections that end.
+
 use axum::body::Body;
 use axum::http::Request;
 use regex::Regex;

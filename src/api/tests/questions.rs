@@ -1,3 +1,5 @@
+//! Parameters, and the question they become or the sentence they are refused with.
+
 mod properties;
 
 use std::fmt::Write as _;

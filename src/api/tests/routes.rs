@@ -1,3 +1,5 @@
+//! Every route: its answers, its errors, and whether it asks for the token.
+
 use expect_test::expect;
 
 use super::{Invented, answers, app, ask, locked, server, status};

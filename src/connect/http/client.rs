@@ -1,3 +1,5 @@
+//! A request to whichever address answers, and what was said or why nothing was.
+
 use std::io::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,3 +1,5 @@
+//! The client before servers that answer, refuse, fall silent or break off; the settings, with their mistakes.
+
 use std::time::Duration;
 
 use elasticsearch::http::Method;

@@ -16,17 +16,10 @@ use super::{Chance, check, coverage, module, trace};
 use crate::clock::Clock;
 use crate::config::BatchSettings;
 use crate::event::Lane;
-use crate::metrics::Metrics;
-use crate::pipeline::deliver::Deliverer;
-use crate::pipeline::document::IndexNames;
 use crate::pipeline::failpoint::{self, Failpoint, Killed};
-use crate::pipeline::metrics::PipelineMetrics;
-use crate::pipeline::process::Processor;
-use crate::pipeline::progress::Progress;
 use crate::pipeline::runner::{Control, Ended, Positions, Runner};
 use crate::pipeline::simulation::database::Step;
-use crate::source::decode::Decoder;
-use crate::source::decode::settings::{DecodeSettings, Format, VersionFrom};
+use crate::pipeline::tests::parts::Parts;
 use crate::state::settings::Keep;
 use crate::state::{Copied, LetterFilter, PipelineState, Store};
 use crate::transform::Transformer;
@@ -88,7 +81,7 @@ impl Life<'_> {
     pub async fn live(self, death: Death) -> Left {
         let state = self.open();
         state.put_back(self.found);
-        if self.replays && !state.mark_replays(&LetterFilter::default()).unwrap().is_empty() {
+        if self.replays && !state.mark_replays(&LetterFilter::default()).unwrap().ids.is_empty() {
             coverage::saw("letters replayed");
         }
         let durable = Arc::new(Mutex::new((self.found.clone(), positions_of(&state))));
@@ -137,37 +130,20 @@ impl Life<'_> {
             max_bytes: 1 << 20,
             max_wait: Duration::from_millis(chance.random_range(0..2) * 30),
         };
-        let clock = Clock::simulated(chance.random(), 1_790_000_000_000);
-        let metrics = PipelineMetrics::declare(&Metrics::detached());
-        let progress = Arc::new(Progress::new(clock.clone()));
-        let processor = Processor {
-            state,
-            transformer: Transformer::Function(module::transform),
-            recent: Arc::default(),
-            indexes: IndexNames::new(Some("t")),
-            keep: self.keep,
-            wants_before: false,
-            clock: clock.clone(),
-            metrics: metrics.clone(),
-            next_batch: 1,
-        };
-        Runner {
+        let parts = Parts {
             source: Box::new(source),
-            decoder: Decoder::new(DecodeSettings { format: Format::Debezium, version: VersionFrom::Auto }),
-            processor,
-            deliverer: Deliverer::new(self.sink.clone(), batch.clone(), clock.clone(), metrics.clone(), progress.clone()),
-            courier: None,
+            sink: self.sink.clone(),
+            state,
             positions,
+            transformer: Transformer::Function(module::transform),
+            index: "t",
+            keep: self.keep,
             batch,
+            clock: Clock::simulated(chance.random(), 1_790_000_000_000),
             batches_in_flight: chance.random_range(1..5),
-            clock,
-            metrics,
-            progress,
             control,
-            swaps: tokio::sync::mpsc::channel(1).1,
-            restarts: 0,
-            ends: None,
-        }
+        };
+        parts.runner()
     }
 }
 

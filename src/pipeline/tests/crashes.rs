@@ -10,8 +10,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::faults::named_documents;
-use super::lanes::Scripted;
-use super::{Bench, Fate, MemorySink, envelope};
+use super::{Bench, Fate, MemorySink, Scripted, envelope};
 use crate::clock::Clock;
 use crate::event::Message;
 use crate::pipeline::runner::{Control, Ended};

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::{Bench, Fate, MISSING, MemorySink, MemorySource, envelope, moved, row};
+use super::{Bench, Fate, MISSING, MemorySink, Scripted, envelope, moved, row};
 use crate::error::Kind;
 use crate::event::{Change, JsonText};
 use crate::pipeline::runner::{Control, Ended};
@@ -47,9 +47,8 @@ async fn no_orphan_documents_after_a_run_that_failed_between_two_commits() {
     bench.guest = Some(named_documents);
     let store = bench.store();
     let run = async |bench: &Bench| {
-        let source = MemorySource { messages: bench.unread(&store).into(), settled: bench.settled.clone() };
         let (_control, control) = watch::channel(Control::default());
-        bench.runner(&store, Box::new(source), control).run().await
+        bench.runner(&store, bench.source(&store), control).run().await
     };
     bench.change(0, "c", 100, 1, with_documents(1, &["a"]));
     assert_eq!(run(&bench).await, Ok(Ended::CaughtUp));
@@ -83,9 +82,8 @@ async fn an_event_counts_once_and_is_one_dead_letter_however_many_of_its_documen
     bench.change(0, "c", 100, 1, json!({"id": 1, "documents": ["a", "b", "c"], "is": "bad"}));
     bench.change(0, "c", 101, 2, with_documents(2, &["d"]));
     let store = bench.store();
-    let source = MemorySource { messages: bench.unread(&store).into(), settled: bench.settled.clone() };
     let (_control, control) = watch::channel(Control::default());
-    let runner = bench.runner(&store, Box::new(source), control);
+    let runner = bench.runner(&store, bench.source(&store), control);
     let metrics = runner.metrics.clone();
     assert_eq!(runner.run().await, Ok(Ended::CaughtUp));
     drop(store);
@@ -117,9 +115,8 @@ async fn one_rejected_change_never_stops_the_rest_and_its_next_version_goes_on()
 async fn a_refresh_is_no_event() {
     let bench = moved(false);
     let store = bench.store();
-    let source = MemorySource { messages: bench.unread(&store).into(), settled: bench.settled.clone() };
     let (_control, control) = watch::channel(Control::default());
-    let runner = bench.runner(&store, Box::new(source), control);
+    let runner = bench.runner(&store, bench.source(&store), control);
     let metrics = runner.metrics.clone();
     assert_eq!(runner.run().await, Ok(Ended::CaughtUp));
     assert_eq!(metrics.totals().events_applied, bench.messages.len() as u64);
@@ -243,7 +240,7 @@ async fn a_sink_with_too_much_to_do_gets_fewer_and_then_smaller_requests_until_i
         bench.change(0, "c", 100 + id, id, row(id, "x"));
     }
     let store = bench.store();
-    let source = super::lanes::Scripted::new([bench.unread(&store)]);
+    let source = Scripted::new([bench.unread(&store)]);
     let (_control, control) = watch::channel(Control::default());
     let runner = bench.runner(&store, Box::new(source), control);
     let concurrency = runner.metrics.sink_concurrency.clone();

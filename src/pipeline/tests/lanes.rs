@@ -1,59 +1,18 @@
 //! Lanes that go back, several lanes of one table, and what is told of all rows at once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::crashes::live;
 use super::faults::{named_documents, with_documents};
-use super::{Bench, Fate, MemorySink, envelope, row};
+use super::{Bench, Fate, MemorySink, Scripted, envelope, row};
 use crate::error::Failure;
-use crate::event::{Lane, Message};
+use crate::event::Lane;
 use crate::pipeline::runner::{Control, Ended};
-use crate::source::{Arrival, Source};
 use crate::state::settings::Keep;
-
-/// A source that gives these arrivals one by one, then waits for ever or ends.
-pub(super) struct Scripted {
-    pub arrivals: VecDeque<Result<Arrival, Failure>>,
-    pub ends: Vec<(Lane, u64)>,
-    pub stays: bool,
-}
-
-impl Scripted {
-    pub fn new(arrivals: impl IntoIterator<Item = Vec<Message>>) -> Self {
-        let arrivals = arrivals.into_iter().map(|messages| Ok(Arrival::Messages(messages))).collect();
-        Self { arrivals, ends: Vec::new(), stays: false }
-    }
-}
-
-#[async_trait]
-impl Source for Scripted {
-    async fn next(&mut self) -> Result<Arrival, Failure> {
-        match self.arrivals.pop_front() {
-            Some(arrival) => arrival,
-            None if self.stays => std::future::pending().await,
-            None => Ok(Arrival::Finished),
-        }
-    }
-
-    fn settle(&self, _positions: &[(Lane, u64)]) {}
-
-    async fn ends(&self) -> Result<Vec<(Lane, u64)>, Failure> {
-        Ok(self.ends.clone())
-    }
-
-    fn newest(&self) -> Vec<(Lane, u64)> {
-        self.ends.clone()
-    }
-
-    fn trouble(&self) -> Option<String> {
-        None
-    }
-}
 
 async fn run(bench: &Bench, source: Scripted) -> Result<Ended, Failure> {
     let (_control, control) = watch::channel(Control::default());

@@ -18,7 +18,7 @@ impl Bench {
     /// Marks all dead letters, and runs the pipeline.
     async fn replay_all(&self) {
         let store = self.store();
-        assert!(!store.pipeline("test", "auto").unwrap().mark_replays(&LetterFilter::default()).unwrap().is_empty());
+        assert!(!store.pipeline("test", "auto").unwrap().mark_replays(&LetterFilter::default()).unwrap().ids.is_empty());
         drop(store);
         assert_eq!(self.run().await, Ok(Ended::CaughtUp));
     }

@@ -7,8 +7,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::faults::fates;
-use super::lanes::Scripted;
-use super::{Bench, Fate, MemorySink, envelope, row};
+use super::{Bench, Fate, MemorySink, Scripted, envelope, row};
 use crate::pipeline::runner::{Control, Ended};
 use crate::pipeline::status::RunState;
 use crate::sink::WriteError;

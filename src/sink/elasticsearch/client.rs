@@ -1,3 +1,5 @@
+//! The calls we make to a search server. What the answers mean is said elsewhere.
+
 use bytes::Bytes;
 use elasticsearch::http::Method;
 
@@ -9,7 +11,7 @@ use crate::error::Failure;
 const JSON: &str = "application/json";
 const LINES_OF_JSON: &str = "application/x-ndjson";
 
-/// The calls we make to a search server. What the answers mean is said elsewhere.
+/// Elasticsearch or OpenSearch, at one address or several.
 #[derive(Debug)]
 pub struct SearchServer {
     http: HttpClient,

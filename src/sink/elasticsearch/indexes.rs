@@ -1,10 +1,12 @@
+//! Which indexes are known to be there, and which names no index can have.
+
 use std::collections::HashSet;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::event::Write;
 use crate::limits;
 
-/// The indexes that were seen to be there (or made), since the start or since the server last missed one.
+/// The indexes that were seen to be there (or made), since the start, since the server last missed one or since they were too many.
 #[derive(Debug, Default)]
 pub struct Indexes {
     prepared: RwLock<HashSet<Arc<str>>>,
@@ -13,7 +15,12 @@ pub struct Indexes {
 impl Indexes {
     /// Notes that `index` is there.
     pub fn note(&self, index: &Arc<str>) {
-        self.prepared.write().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(index));
+        let mut prepared = self.prepared.write().unwrap_or_else(PoisonError::into_inner);
+        if prepared.len() >= limits::INDEXES_KNOWN_MAX {
+            // Those that are still written to are asked for again.
+            prepared.clear();
+        }
+        prepared.insert(Arc::clone(index));
     }
 
     /// Notes that `index` is gone.
@@ -85,7 +92,18 @@ pub fn encoded(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{encoded, name_problem};
+    use super::{Indexes, encoded, name_problem};
+    use crate::limits::INDEXES_KNOWN_MAX;
+
+    #[test]
+    fn no_more_names_are_held_than_a_bound_and_the_last_is_known() {
+        let indexes = Indexes::default();
+        for day in 0..=INDEXES_KNOWN_MAX {
+            indexes.note(&format!("orders-{day}").into());
+            assert!(indexes.holds(&format!("orders-{day}")));
+        }
+        assert!(indexes.names().len() <= INDEXES_KNOWN_MAX);
+    }
 
     #[test]
     fn names_that_the_servers_refuse_are_refused() {

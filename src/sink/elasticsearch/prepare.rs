@@ -1,3 +1,5 @@
+//! Before the first write: reaching the server, and finding or making the index.
+
 use std::sync::Arc;
 
 use serde::Deserialize;

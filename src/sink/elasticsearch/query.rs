@@ -1,3 +1,5 @@
+//! From a search request to the body of a search. Plain functions on data.
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Deserialize;

@@ -1,3 +1,5 @@
+//! What a server says of an error, made one short line.
+
 use std::borrow::Cow;
 
 use serde::Deserialize;

@@ -1,3 +1,5 @@
+//! From writes to one bulk request. Plain functions on data.
+
 use std::io::Write as _;
 
 use bytes::Bytes;

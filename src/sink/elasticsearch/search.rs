@@ -1,3 +1,5 @@
+//! One search of an index, and its answer as a page or an error.
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

@@ -1,3 +1,5 @@
+//! The sink before a server that answers as it is told.
+
 use std::sync::Arc;
 
 use super::ElasticsearchSink;

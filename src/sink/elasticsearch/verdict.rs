@@ -1,3 +1,5 @@
+//! What an answer means for each write. Plain functions on data.
+
 use serde::Deserialize;
 use serde_json::value::RawValue;
 

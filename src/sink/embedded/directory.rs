@@ -1,3 +1,5 @@
+//! The disk below tantivy: nothing is named by a commit before it is durable.
+
 use std::collections::HashSet;
 use std::fmt;
 use std::fs::{File, OpenOptions};

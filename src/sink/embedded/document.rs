@@ -1,3 +1,5 @@
+//! From the text of a document to what is put into the index.
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,3 +1,5 @@
+//! From writes to commits: one folder, what is merged in it, and what is forgotten.
+
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::ops::Bound;

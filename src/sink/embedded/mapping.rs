@@ -1,3 +1,5 @@
+//! What is learnt from documents: the paths in them, and the kinds of their values.
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};

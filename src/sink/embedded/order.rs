@@ -1,3 +1,5 @@
+//! Sorting by a column.
+
 use tantivy::collector::sort_key::NaturalComparator;
 use tantivy::collector::{SegmentSortKeyComputer, SortKeyComputer};
 use tantivy::columnar::{Column, ColumnType, StrColumn};

@@ -1,3 +1,5 @@
+//! From a search request to a query and an order.
+
 use std::ops::Bound;
 
 use tantivy::Term;

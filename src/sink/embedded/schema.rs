@@ -1,3 +1,5 @@
+//! The fixed fields that documents of every shape are laid out in.
+
 use tantivy::Term;
 use tantivy::fastfield::FastValue;
 use tantivy::schema::{BytesOptions, FAST, Field, INDEXED, IndexRecordOption, JsonObjectOptions, NumericOptions, STORED, STRING, Schema};

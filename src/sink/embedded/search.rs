@@ -1,3 +1,5 @@
+//! From a query to a page, with the documents as they were written.
+
 use serde_json::value::RawValue;
 use tantivy::collector::{Collector, Count, TopDocs};
 use tantivy::schema::Value;

@@ -1,3 +1,5 @@
+//! The table `embedded`.
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;

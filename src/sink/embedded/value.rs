@@ -1,3 +1,5 @@
+//! What a JSON value can be searched as.
+
 use std::borrow::Cow;
 
 /// Digits an `f64` always keeps.

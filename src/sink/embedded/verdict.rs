@@ -1,3 +1,5 @@
+//! What went wrong with an index, by what must be done about it.
+
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -8,7 +10,7 @@ use tantivy::directory::error::{LockError, OpenDirectoryError, OpenReadError, Op
 use crate::error::Failure;
 use crate::sink::WriteError;
 
-/// What went wrong with an index.
+/// An index that cannot be opened, read or written.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum IndexError {
     /// Another process writes there.

@@ -1,3 +1,5 @@
+//! Which versions an index holds.
+
 use std::collections::HashMap;
 
 use tantivy::schema::IndexRecordOption;

@@ -1,10 +1,12 @@
+//! How text becomes words, in documents and in searches.
+
 use tantivy::tokenizer::{AsciiFoldingFilter, LowerCaser, RemoveLongFilter, TextAnalyzer, Token, TokenStream, Tokenizer};
 
 /// A longer run of letters is no word (it is a hash, or a picture in base64).
 const WORD_BYTES_MAX: usize = 120;
 
-/// How text becomes words, in documents and in searches: cut where letters and digits end, in lower case, without accents
-/// (`Café` is found by `cafe`). No stemming: rows are in every language, and a stem of the wrong one finds too much.
+/// Cuts where letters and digits end, in lower case, without accents (`Café` is found by `cafe`). No stemming: rows are in
+/// every language, and a stem of the wrong one finds too much.
 pub fn analyzer() -> TextAnalyzer {
     TextAnalyzer::builder(Words).filter(RemoveLongFilter::limit(WORD_BYTES_MAX)).filter(LowerCaser).filter(AsciiFoldingFilter).build()
 }

@@ -1,3 +1,5 @@
+//! Where the lines go: a file, whose torn last line is mended, or standard output.
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -9,7 +11,7 @@ const LINE_START: &[u8] = b"{\"action\":\"";
 /// How much of the end of a file is read at a time to find its last line break.
 const TAIL_STEP_BYTES: u64 = 64 << 10;
 
-/// Where lines go.
+/// One place that takes whole lines, and takes them again after an error.
 pub enum Lines {
     /// Standard output.
     Stdout,

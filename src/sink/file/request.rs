@@ -1,3 +1,5 @@
+//! From writes to lines of JSON. Plain functions on data.
+
 use std::borrow::Cow;
 use std::fmt::Write as _;
 

@@ -1,3 +1,5 @@
+//! The table `file` of a sink.
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

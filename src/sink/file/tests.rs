@@ -1,3 +1,5 @@
+//! Lines as they are written, what a crash leaves of them, and disks that take none.
+
 use std::io::{self, Write as _};
 use std::sync::Arc;
 

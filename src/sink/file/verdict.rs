@@ -1,10 +1,12 @@
+//! Why lines could not be written, by what must be done about it.
+
 use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::Failure;
 use crate::sink::WriteError;
 
-/// Why lines could not be written.
+/// Lines that may not be on the disk.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// The disk is full, or broken, or away.

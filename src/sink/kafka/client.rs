@@ -1,3 +1,5 @@
+//! Records sent, and waited for until they are acknowledged.
+
 use std::sync::Arc;
 
 use futures::future::join_all;

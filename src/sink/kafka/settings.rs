@@ -1,3 +1,5 @@
+//! The table `kafka` of a sink, and what librdkafka is told of it.
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

@@ -1,3 +1,5 @@
+//! What librdkafka's errors mean for a write, for a topic and for the pipeline.
+
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
 use super::client::Delivery;

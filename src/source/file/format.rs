@@ -1,3 +1,5 @@
+//! From a line to a message.
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use crate::event::{Lane, Message, Origin};
 use crate::source::file::lines::Line;
 use crate::source::file::settings::LineFormat;
 
-/// Turns lines into messages.
+/// The lines of one lane, read in the format that was chosen.
 #[derive(Debug)]
 pub(super) struct Reading {
     pub(super) format: LineFormat,

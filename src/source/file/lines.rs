@@ -1,3 +1,5 @@
+//! From the bytes of a file to lines, none of them larger than a message may be.
+
 use bytes::Bytes;
 
 use crate::limits::{DEAD_LETTER_SHOWN_BYTES_MAX, MESSAGE_BYTES_MAX};

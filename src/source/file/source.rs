@@ -1,3 +1,5 @@
+//! The source as its pipeline sees it, with the blocking reads in threads of their own.
+
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,3 +1,5 @@
+//! Looks at a file that may grow, be replaced or be cut short.
+
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::MetadataExt;

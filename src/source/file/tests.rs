@@ -1,3 +1,5 @@
+//! Lines become messages, and a file may grow, be replaced or be missing.
+
 mod properties;
 
 use std::collections::HashMap;

@@ -1,3 +1,5 @@
+//! What the threads of a source share, and what librdkafka calls.
+
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

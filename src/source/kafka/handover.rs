@@ -1,3 +1,5 @@
+//! The queue between the thread that polls and the pipeline.
+
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -1,3 +1,5 @@
+//! Which partitions are ours, and what their lanes are called.
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -49,6 +51,11 @@ impl Lanes {
         if let Some(partitions) = self.by_topic.get_mut(topic) {
             partitions.remove(&partition);
         }
+    }
+
+    /// Whether a partition is ours.
+    pub(super) fn holds(&self, topic: &str, partition: i32) -> bool {
+        self.by_topic.get(topic).is_some_and(|partitions| partitions.contains_key(&partition))
     }
 
     /// What is known of a partition of ours.

@@ -1,3 +1,5 @@
+//! Questions to the brokers: which topics there are, and where their partitions begin and end.
+
 use std::collections::HashMap;
 
 use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};

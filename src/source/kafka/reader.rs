@@ -1,3 +1,5 @@
+//! From polled records to messages handed over, and no further ahead than there is room.
+
 use std::collections::HashSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;

@@ -1,3 +1,5 @@
+//! The source as its pipeline sees it: a client, and two threads that serve it.
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 #[cfg(test)]
 use std::sync::atomic::Ordering;
@@ -14,7 +16,7 @@ use crate::error::Failure;
 use crate::event::Lane;
 use crate::limits::KAFKA_LEAVE_TIMEOUT;
 use crate::source::kafka::context::{Context, KafkaConsumer, Shared};
-use crate::source::kafka::lanes::{lane_name, partition_of};
+use crate::source::kafka::lanes::{Lanes, lane_name, partition_of};
 use crate::source::kafka::offsets;
 use crate::source::kafka::reader::Reader;
 use crate::source::kafka::settings::{KafkaSourceSettings, Topics};
@@ -78,8 +80,12 @@ impl Source for KafkaSource {
     }
 
     fn settle(&self, positions: &[(Lane, u64)]) {
-        let (Some(consumer), false) = (&self.consumer, positions.is_empty()) else { return };
-        let committed = offsets_to_commit(positions).and_then(|list| consumer.commit(&list, CommitMode::Async));
+        let Some(consumer) = &self.consumer else { return };
+        // Held until the commit is under way: a partition that is taken from us goes after it.
+        let ours = self.shared.lanes();
+        let committed = offsets_to_commit(positions, &ours)
+            .and_then(|list| if list.count() == 0 { Ok(()) } else { consumer.commit(&list, CommitMode::Async) });
+        drop(ours);
         if let Err(error) = committed {
             tracing::debug!(pipeline = self.shared.pipeline.as_str(), %error, "the group's offsets were not committed");
         }
@@ -165,10 +171,13 @@ fn ends_now(consumer: &KafkaConsumer, shared: &Shared) -> KafkaResult<Vec<(Lane,
     Ok(ends)
 }
 
-fn offsets_to_commit(positions: &[(Lane, u64)]) -> KafkaResult<TopicPartitionList> {
+/// Without those of partitions that went to another member: what it commits is further on.
+fn offsets_to_commit(positions: &[(Lane, u64)], ours: &Lanes) -> KafkaResult<TopicPartitionList> {
     let mut list = TopicPartitionList::with_capacity(positions.len());
     for (lane, position) in positions {
-        if let (Some((topic, partition)), Ok(offset)) = (partition_of(lane), i64::try_from(*position)) {
+        if let (Some((topic, partition)), Ok(offset)) = (partition_of(lane), i64::try_from(*position))
+            && ours.holds(topic, partition)
+        {
             list.add_partition_offset(topic, partition, Offset::Offset(offset))?;
         }
     }

@@ -1,11 +1,14 @@
+//! Against librdkafka's own mock of a cluster; `tests/it/stack` has the real one.
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::RDKafkaErrorCode;
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use regex::Regex;
 use toml_edit::Document;
 
@@ -16,6 +19,7 @@ use crate::event::{Lane, Message};
 use crate::limits::{SOURCE_QUEUE_BYTES_MAX, SOURCE_QUEUE_MESSAGES_MAX};
 use crate::settings::{Secret, Section, Source as File};
 use crate::source::kafka::context::end_offset;
+use crate::source::kafka::lanes::partition_of;
 use crate::source::kafka::reader::{Judgement, judge};
 use crate::source::kafka::settings::{KafkaSourceSettings, Start, Topics, read_settings};
 use crate::source::kafka::source::KafkaSource;
@@ -264,6 +268,30 @@ async fn two_members_share_the_partitions_and_one_takes_over() {
         let read = read_to(&mut two, &[("a/0", 5), ("a/1", 5)]).await;
         assert_eq!(read.len(), 2, "{strategy}");
     }
+}
+
+#[tokio::test]
+async fn a_member_commits_no_offset_of_a_partition_that_went_to_another() {
+    let cluster = cluster(&[("a", 2)]);
+    let brokers = cluster.bootstrap_servers();
+    let settings = settings(&brokers, &["a"]);
+    let one = open(&settings, &stored(&[]));
+    one.holding(2).await;
+    let two = open(&settings, &stored(&[]));
+    one.holding(1).await;
+    two.holding(1).await;
+    one.settle(&[("a/0".into(), 5), ("a/1".into(), 5)]);
+    let asking: BaseConsumer = ClientConfig::new().set("bootstrap.servers", &brokers).set("group.id", "rowmill-products").create().unwrap();
+    let committed = |source: &KafkaSource| {
+        let lane = source.lane_names().remove(0);
+        let mut list = TopicPartitionList::new();
+        list.add_partition("a", partition_of(&lane).unwrap().1);
+        asking.committed_offsets(list, PATIENCE).unwrap().elements()[0].offset()
+    };
+    while committed(&one) != Offset::Offset(5) {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(committed(&two), Offset::Invalid);
 }
 
 #[test]

@@ -1,3 +1,5 @@
+//! Why nothing arrives, as one sentence for the health page.
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rdkafka::error::RDKafkaErrorCode;

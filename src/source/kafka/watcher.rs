@@ -1,3 +1,5 @@
+//! Topics that come, and ends of partitions that move, looked for again and again.
+
 use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;

@@ -1,8 +1,8 @@
 //! Dead letters: numbered, bounded, marked, dropped.
 
 use super::{DeadCause, DeadLetter, Effects, LetterFilter, PipelineState, StateError, letter, open, stage_and_commit};
-use crate::state::DeadEvent;
 use crate::state::settings::{DeadLetterBounds, WhenFull};
+use crate::state::{DeadEvent, Marked};
 
 fn all() -> LetterFilter {
     LetterFilter::default()
@@ -63,7 +63,8 @@ fn dead_letters_are_bounded_in_bytes_and_one_that_is_larger_than_all_loses_its_e
     stage_and_commit(&mut state, 6, Effects { dead: vec![large(20_000)], ..Effects::default() });
     assert_eq!(ids(&state), [6, 5, 4, 3]);
     assert_eq!(state.dead_letters(&all(), 1).unwrap()[0].cause, DeadCause::TooLarge);
-    assert_eq!(state.mark_replays(&all()).unwrap(), [3, 4, 5], "there is nothing of it to replay");
+    let marked = Marked { ids: vec![3, 4, 5], not_kept: 1 };
+    assert_eq!(state.mark_replays(&all()).unwrap(), marked, "there is nothing of it to replay");
 }
 
 #[test]
@@ -96,6 +97,7 @@ fn a_mark_lasts_until_its_letter_was_replayed_and_goes_with_it() {
     let again = DeadLetter { id: 3, replays: 1, reason: "still".to_owned(), ..large(1) };
     stage_and_commit(&mut state, 2, Effects { dead: vec![again], replayed: vec![1, 3], ..Effects::default() });
     assert_eq!((ids(&state), state.has_replays().unwrap(), state.marked(&[1, 3]).unwrap()), (vec![3, 2], false, 0));
+    assert_eq!((state.kept(&[1, 3]).unwrap(), state.kept(&[]).unwrap()), (1, 0));
     assert_eq!(state.dead_letters(&all(), 1).unwrap()[0].reason, "still");
 
     state.mark_replays(&all()).unwrap();

@@ -1,3 +1,5 @@
+//! What the answers of real servers mean, and answers that no server should give.
+
 use std::time::Duration;
 
 use serde_json::Value;

@@ -1,3 +1,5 @@
+//! Documents that are refused, folders that cannot be used, kills, a full disk.
+
 use std::fmt;
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};

@@ -1,3 +1,5 @@
+//! What is found in a small shop, and in which order.
+
 use super::{delete, index, sink_in, write};
 use crate::sink::embedded::EmbeddedSink;
 use crate::sink::search::{Condition, Filter, Fuzziness, Search, SearchError, SearchRequest};

@@ -1,3 +1,5 @@
+//! The table `embedded`, with its mistakes.
+
 use crate::sink::embedded::settings;
 
 #[test]

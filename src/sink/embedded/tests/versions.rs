@@ -1,3 +1,5 @@
+//! Only what is newer is applied, and what was stored stays.
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::{Strategy, any};

@@ -1,3 +1,5 @@
+//! Keys in every form, and broken ones.
+
 use bytes::Bytes;
 use proptest::prelude::prop_assert_eq;
 use serde_json::{Map, Value};

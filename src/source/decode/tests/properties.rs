@@ -1,3 +1,5 @@
+//! Any bytes are a change with sound rows, or are refused with a short reason.
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;

@@ -1,3 +1,5 @@
+//! Every recorded event, and what it is read as.
+
 use std::fmt::Write;
 
 use expect_test::expect_file;

@@ -1,3 +1,5 @@
+//! What cannot be read, and the sentence that says why.
+
 use bytes::Bytes;
 
 use super::{decode, message, postgres};

@@ -1,3 +1,5 @@
+//! What an event costs, printed.
+
 use std::hint::black_box;
 
 use serde_json::value::RawValue;

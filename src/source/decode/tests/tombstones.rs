@@ -1,3 +1,5 @@
+//! Which tombstones are news, and what they become.
+
 use super::{decoder, message, postgres, settings};
 use crate::event::{Operation, Version};
 use crate::source::decode::settings::{Format, VersionFrom};

@@ -1,3 +1,5 @@
+//! Where a version is read from, and what is said where there is none.
+
 use super::{change, decode, message, postgres, settings};
 use crate::event::Version;
 use crate::source::decode::settings::{Format, VersionFrom};
