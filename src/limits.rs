@@ -77,6 +77,15 @@ pub const RECENT_CHANGES_MAX: usize = 64;
 /// Bytes of them: they are held in memory.
 pub const RECENT_CHANGES_BYTES_MAX: usize = 1 << 20;
 
+/// Documents that differ with new code and are shown.
+pub const DIFFERENCES_SHOWN_MAX: usize = 10;
+
+/// Bytes of each of them.
+pub const DIFFERENCE_BYTES_MAX: usize = 2 << 10;
+
+/// Batches that wait for a shadow: one more than it works on, so that it is never idle while there are some.
+pub const SHADOW_BATCHES_MAX: usize = 1;
+
 /// Raw messages waiting between a source and its pipeline. One batch being filled while another is worked on.
 pub const SOURCE_QUEUE_MESSAGES_MAX: usize = 10_000;
 

@@ -29,7 +29,12 @@ impl Metrics {
 
     /// For tests and tools that count but do not serve.
     pub fn detached() -> Self {
-        Self::new(Registry::new(), "detached")
+        Self::detached_as("detached")
+    }
+
+    /// The same, under a name that shows in logs.
+    pub fn detached_as(pipeline: &str) -> Self {
+        Self::new(Registry::new(), pipeline)
     }
 
     /// The pipeline these are labelled with.

@@ -5,8 +5,9 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, Query, State};
 use serde::Serialize;
 
+use crate::api::Api;
 use crate::api::answer::{Part, Refusal};
-use crate::api::{Api, question};
+use crate::api::question::{self, Parameters};
 use crate::limits;
 use crate::pipeline::status::{DeadLetterStatus, LetterFilter, Replayed};
 
@@ -22,7 +23,6 @@ pub struct Dropped {
     dropped: u64,
 }
 
-type Parameters = Query<Vec<(String, String)>>;
 /// Pipeline and letter, as they stand in the path.
 type Letter = Result<Path<(String, String)>, PathRejection>;
 

@@ -1,6 +1,6 @@
 //! From the parameters of a URL to a question. Plain functions on data.
 
-use crate::limits::{DEAD_LETTERS_PAGE_MAX, SEARCH_LIMIT_MAX, SEARCH_WINDOW_MAX};
+use crate::limits::{DEAD_LETTERS_PAGE_MAX, RECENT_CHANGES_MAX, SEARCH_LIMIT_MAX, SEARCH_WINDOW_MAX};
 use crate::pipeline::status::LetterFilter;
 use crate::settings::nearest;
 use crate::sink::search::{Condition, Filter, Fuzziness, SearchRequest};
@@ -15,6 +15,9 @@ const LIMIT_DEFAULT: usize = 10;
 const DEAD_LETTERS_DEFAULT: usize = 50;
 /// What most tables call it.
 const DATE_FIELD_DEFAULT: &str = "updated_at";
+
+/// The parameters of a URL, in their order.
+pub type Parameters = axum::extract::Query<Vec<(String, String)>>;
 
 /// A search; the error is a sentence that says what to change.
 pub fn search_request(parameters: &[(String, String)]) -> Result<SearchRequest, String> {
@@ -57,6 +60,19 @@ pub fn letters_meant(parameters: &[(String, String)]) -> Result<LetterFilter, St
         (false, true) => Err("all=true means every dead letter: leave it out, or the others".to_owned()),
         _ => Ok(filter),
     }
+}
+
+/// Whether a module is to run beside the one that serves.
+pub fn shadow(parameters: &[(String, String)]) -> Result<bool, String> {
+    let parameters: Vec<_> = parameters.iter().collect();
+    let asked = Asked::new(&parameters, &["shadow"], &[])?;
+    Ok(asked.choice("shadow", &[("true", true), ("false", false)])?.unwrap_or(false))
+}
+
+/// How many events a sample holds.
+pub fn sample(parameters: &[(String, String)]) -> Result<usize, String> {
+    let parameters: Vec<_> = parameters.iter().collect();
+    Asked::new(&parameters, &["limit"], &[])?.number("limit", RECENT_CHANGES_MAX, 1, RECENT_CHANGES_MAX)
 }
 
 fn letter_filter(asked: &Asked<'_>) -> Result<LetterFilter, String> {

@@ -4,9 +4,10 @@ use std::sync::{Arc, PoisonError};
 
 use async_trait::async_trait;
 
+use crate::event::Message;
 use crate::limits;
 use crate::pipeline::status::{
-    self, Command, CommandError, DeadLetter, LetterFilter, ModuleStatus, PipelineStatus, Replayed, RunState, ServedModule,
+    self, Command, CommandError, DeadLetter, LetterFilter, PipelineStatus, Replaced, Replayed, RunState, ServedModule, ShadowReport,
 };
 use crate::pipeline::supervisor::{Handle, Pipeline, Pipelines};
 use crate::sink::search::Search;
@@ -71,15 +72,35 @@ impl status::Pipelines for Pipelines {
         Ok(self.handle(name)?.pipeline.open_state()?.drop_dead_letters(filter)?)
     }
 
-    async fn replace_module(&self, name: &str, module: Vec<u8>) -> Result<ModuleStatus, CommandError> {
+    async fn replace_module(&self, name: &str, module: Vec<u8>) -> Result<Replaced, CommandError> {
         self.handle(name)?.pipeline.replace_module(module, "upload").await
+    }
+
+    async fn start_shadow(&self, name: &str, module: Vec<u8>) -> Result<ShadowReport, CommandError> {
+        self.handle(name)?.pipeline.start_shadow(module).await
+    }
+
+    async fn shadow(&self, name: &str) -> Result<ShadowReport, CommandError> {
+        self.handle(name)?.pipeline.shadow_report()
+    }
+
+    async fn end_shadow(&self, name: &str) -> Result<ShadowReport, CommandError> {
+        self.handle(name)?.pipeline.end_shadow()
+    }
+
+    async fn serve_shadow(&self, name: &str) -> Result<Replaced, CommandError> {
+        self.handle(name)?.pipeline.serve_shadow().await
+    }
+
+    async fn sample(&self, name: &str, limit: usize) -> Result<Vec<Message>, CommandError> {
+        Ok(self.handle(name)?.pipeline.recent.events(limit))
     }
 
     async fn modules(&self, name: &str) -> Result<Vec<ServedModule>, CommandError> {
         self.handle(name)?.pipeline.shelf.served().map_err(CommandError::Failed)
     }
 
-    async fn roll_back(&self, name: &str) -> Result<ModuleStatus, CommandError> {
+    async fn roll_back(&self, name: &str) -> Result<Replaced, CommandError> {
         self.handle(name)?.pipeline.roll_back().await
     }
 

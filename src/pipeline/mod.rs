@@ -9,11 +9,12 @@
 //! In reading order: `batch` (what waits), `gate`, `rows`, `toast` and `document` (plain functions on data), `process` (a
 //! batch worked out), `truncate` and `replay` (batches of another kind), `deliver` (its writes answered, as many at a time as
 //! `pressure` allows), `refusal` (what the sink will never take), `runner` (the loop, with commit and settle), `supervisor` (all pipelines of a
-//! process), `reload` and `shelf` (code replaced while it runs).
+//! process), `reload`, `shelf`, `recent`, `compare` and `shadow` (code replaced while it runs).
 
 mod answered;
 mod batch;
 mod commands;
+mod compare;
 mod courier;
 mod deliver;
 mod delivery;
@@ -24,11 +25,13 @@ mod metrics;
 mod pressure;
 mod process;
 mod progress;
+mod recent;
 mod refusal;
 mod reload;
 mod replay;
 mod rows;
 mod runner;
+mod shadow;
 mod shelf;
 pub mod status;
 pub mod supervisor;

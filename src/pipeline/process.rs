@@ -12,9 +12,10 @@ use crate::pipeline::document::{self, IndexNames};
 use crate::pipeline::failpoint::Failpoint;
 use crate::pipeline::gate;
 use crate::pipeline::metrics::PipelineMetrics;
-use crate::pipeline::reload::RecentChanges;
+use crate::pipeline::recent::RecentChanges;
 use crate::pipeline::replay::Replay;
 use crate::pipeline::rows::{self, RowKeeper};
+use crate::pipeline::shadow::ShadowPlace;
 use crate::source::decode::{DecodeError, Decoded, LaneMemory};
 use crate::state::settings::Keep;
 use crate::state::{DeadCause, DeadEvent, DeadLetter, Effects, LaneRecord, PipelineState, RowKey, RowRecord, Rows, StateError};
@@ -133,6 +134,8 @@ pub struct Processor {
     pub transformer: Transformer,
     /// What it took last.
     pub recent: Arc<RecentChanges>,
+    /// Code that runs beside it.
+    pub shadow: Arc<ShadowPlace>,
     /// Where documents go.
     pub indexes: IndexNames,
     /// How much is remembered of each row.
@@ -234,11 +237,13 @@ impl Processor {
     fn transform(&mut self, rows: &mut Rows, work: &mut Work) -> Result<Vec<Write>, Failure> {
         let mut writes = Vec::with_capacity(work.changes.len());
         let timer = self.metrics.stage("transform");
+        let started = self.clock.instant();
         let outcomes = self.transformer.run(&work.changes)?;
         timer.observe_duration();
         Failpoint::Transformed.pass();
+        self.recent.note(&work.changes, &work.sources, &outcomes);
         if matches!(self.transformer, Transformer::Guest(_)) {
-            self.recent.note(&work.changes, &outcomes);
+            self.shadow.show(&work.changes, &outcomes, started.elapsed());
         }
         if outcomes.len() != work.changes.len() {
             return Err(Failure::bug(format!("the transform gave {} outcomes for {} changes", outcomes.len(), work.changes.len())));

@@ -3,8 +3,7 @@
 //! New code is compiled apart, checked against the world, initialised, and tried on changes that the present code took. Only then does the
 //! loop change over, between two batches; until then, and where any of this fails, the present code serves on.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::PoisonError;
 
 use tokio::sync::oneshot;
 
@@ -12,11 +11,13 @@ use crate::error::Failure;
 use crate::event::Change;
 use crate::limits;
 use crate::metrics::Metrics;
+use crate::pipeline::compare::Comparison;
+use crate::pipeline::shadow::Shadow;
 use crate::pipeline::shelf::ServedModule;
-use crate::pipeline::status::{CommandError, ModuleStatus};
+use crate::pipeline::status::{CommandError, ModuleStatus, Replaced, ShadowReport};
 use crate::pipeline::supervisor::Pipeline;
 use crate::transform::settings::TransformSettings;
-use crate::transform::{Component, Outcome, Transform, TransformMetrics};
+use crate::transform::{Component, Engine, Transform, TransformMetrics};
 
 /// New code on its way to the loop.
 pub struct Swap {
@@ -26,62 +27,40 @@ pub struct Swap {
     pub done: oneshot::Sender<()>,
 }
 
-/// The last changes that the present code took, for trying the next.
-#[derive(Debug, Default)]
-pub struct RecentChanges(Mutex<VecDeque<Change>>);
-
-impl RecentChanges {
-    /// Notes those of a batch that came to something.
-    pub fn note(&self, changes: &[Change], outcomes: &[Outcome]) {
-        let good = changes.iter().zip(outcomes).rev().filter(|(_, outcome)| outcome.is_ok());
-        let mut bytes = 0;
-        let small = good.take(limits::RECENT_CHANGES_MAX).take_while(|(change, _)| {
-            bytes += change.after.as_ref().map_or(0, |row| row.len()) + change.before.as_ref().map_or(0, |row| row.len());
-            bytes <= limits::RECENT_CHANGES_BYTES_MAX
-        });
-        let noted: Vec<Change> = small.map(|(change, _)| change.clone()).collect();
-        if !noted.is_empty() {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = noted.into_iter().rev().collect();
-        }
-    }
-
-    fn get(&self) -> Vec<Change> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
-    }
-}
-
 impl Pipeline {
     /// Has these bytes serve in place of the present module. `from` is `file`, `upload` or `rollback`.
-    pub(super) async fn replace_module(&self, bytes: Vec<u8>, from: &str) -> Result<ModuleStatus, CommandError> {
+    pub(super) async fn replace_module(&self, bytes: Vec<u8>, from: &str) -> Result<Replaced, CommandError> {
         let _one_at_a_time = self.replacing.lock().await;
         let replaced = self.try_replace(bytes, from).await;
         let result = if replaced.is_ok() { "replaced" } else { "refused" };
         self.transform_metrics.count_reload(result);
         match &replaced {
-            Ok(module) => tracing::info!(pipeline = self.plan.name, hash = module.hash, from, "another module serves"),
+            Ok(Replaced { module, trial }) => {
+                let (tried, changed) = (trial.changes, trial.documents_changed);
+                tracing::info!(pipeline = self.plan.name, hash = module.hash, from, tried, changed, "another module serves");
+            }
             Err(error) => tracing::warn!(pipeline = self.plan.name, from, "the module was not replaced: {error}"),
         }
         replaced
     }
 
-    async fn try_replace(&self, bytes: Vec<u8>, from: &str) -> Result<ModuleStatus, CommandError> {
+    async fn try_replace(&self, bytes: Vec<u8>, from: &str) -> Result<Replaced, CommandError> {
         let settings = self.transform_settings()?;
         let configured = match from {
             "file" => Component::hash_of(&bytes),
             _ => self.configured_hash(settings)?,
         };
-        let (engine, metrics, settings) = (self.engine.clone(), self.transform_metrics.clone(), settings.clone());
-        let recent = self.recent.get();
+        let trial = self.trial(settings);
+        let metrics = self.transform_metrics.clone();
+        let settings = settings.clone();
         // Compiling takes seconds of all cores: not a matter for a thread that drives other tasks.
         let trying = tokio::task::spawn_blocking(move || {
-            let component = Component::new(&engine, &bytes).map_err(|unfit| format!("the module {unfit}"))?;
-            let trial = TransformMetrics::declare(&Metrics::detached());
-            Transform::start(&component, &settings, &trial).map_err(|failure| failure.message)?.try_out(&recent)?;
+            let (component, compared) = trial.run(&bytes)?;
             let transform = Transform::start(&component, &settings, &metrics).map_err(|failure| failure.message)?;
-            Ok((transform, bytes))
+            Ok((transform, bytes, compared))
         });
-        let tried: Result<(Transform, Vec<u8>), String> = trying.await.map_err(|error| bug(&error))?;
-        let (transform, bytes) = tried.map_err(CommandError::Refused)?;
+        let tried: Result<(Transform, Vec<u8>, Comparison), String> = trying.await.map_err(|error| bug(&error))?;
+        let (transform, bytes, trial) = tried.map_err(CommandError::Refused)?;
         let component = transform.component().clone();
         let module = ServedModule { hash: component.hash().to_owned(), from: from.to_owned(), since_ms: self.clock.now_ms() };
         self.shelf.serves(module, &bytes, &configured).map_err(CommandError::Failed)?;
@@ -91,7 +70,7 @@ impl Pipeline {
             // The next run of the loop takes what the shelf says.
             self.control.send_modify(|control| control.restarts += 1);
         }
-        self.serving(component.hash()).await
+        Ok(Replaced { module: self.serving(component.hash()).await?, trial })
     }
 
     /// The module once it serves.
@@ -107,12 +86,61 @@ impl Pipeline {
     }
 
     /// Goes back to the module that served before the present one.
-    pub(super) async fn roll_back(&self) -> Result<ModuleStatus, CommandError> {
+    pub(super) async fn roll_back(&self) -> Result<Replaced, CommandError> {
         self.transform_settings()?;
         let present = self.module.lock().unwrap_or_else(PoisonError::into_inner).clone().map(|module| module.hash).unwrap_or_default();
         let before = self.shelf.before(&present).map_err(CommandError::Failed)?;
         let before = before.ok_or_else(|| CommandError::Conflict("no module served before this one".to_owned()))?;
         self.replace_module(before, "rollback").await
+    }
+
+    /// Runs these bytes beside the module that serves, in place of the shadow before.
+    pub(super) async fn start_shadow(&self, bytes: Vec<u8>) -> Result<ShadowReport, CommandError> {
+        let settings = self.transform_settings()?.clone();
+        let (trial, clock) = (self.trial(&settings), self.clock.clone());
+        let metrics = Metrics::detached_as(&format!("{} (shadow)", self.plan.name));
+        let starting = tokio::task::spawn_blocking(move || {
+            let (component, _) = trial.run(&bytes).map_err(CommandError::Refused)?;
+            let transform = Transform::start(&component, &settings, &TransformMetrics::declare(&metrics));
+            let transform = transform.map_err(|failure| CommandError::Refused(failure.message))?;
+            Shadow::start(transform, bytes, &clock).map_err(CommandError::Failed)
+        });
+        let shadow = starting.await.map_err(|error| bug(&error))??;
+        let report = shadow.report();
+        tracing::info!(pipeline = self.plan.name, hash = report.hash, "a shadow runs beside the module");
+        self.shadow.set(Some(shadow));
+        Ok(report)
+    }
+
+    /// What the shadow has seen.
+    pub(super) fn shadow_report(&self) -> Result<ShadowReport, CommandError> {
+        self.shadow.report().ok_or_else(|| self.no_shadow())
+    }
+
+    /// Ends the shadow; its last report.
+    pub(super) fn end_shadow(&self) -> Result<ShadowReport, CommandError> {
+        self.shadow.set(None).map(|shadow| shadow.report()).ok_or_else(|| self.no_shadow())
+    }
+
+    /// Has the shadow's module serve, as if it had been uploaded.
+    pub(super) async fn serve_shadow(&self) -> Result<Replaced, CommandError> {
+        let bytes = self.shadow.module().ok_or_else(|| self.no_shadow())?;
+        let replaced = self.replace_module(bytes, "upload").await?;
+        self.shadow.set(None);
+        Ok(replaced)
+    }
+
+    fn no_shadow(&self) -> CommandError {
+        CommandError::Conflict(format!("pipeline {} has no shadow: start one with PUT …/module?shadow=true", self.plan.name))
+    }
+
+    fn trial(&self, settings: &TransformSettings) -> Trial {
+        Trial {
+            engine: self.engine.clone(),
+            settings: settings.clone(),
+            present: self.component.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            recent: self.recent.good(),
+        }
     }
 
     /// Looks at the configured file for ever, and has it serve when it has changed.
@@ -163,6 +191,34 @@ impl Pipeline {
     pub(super) fn transform_settings(&self) -> Result<&TransformSettings, CommandError> {
         let none = || CommandError::Conflict(format!("pipeline {} has no transform: its rows are its documents", self.plan.name));
         self.plan.transform.as_ref().ok_or_else(none)
+    }
+}
+
+/// What new code must pass before it serves.
+struct Trial {
+    engine: Engine,
+    settings: TransformSettings,
+    /// The code that serves, where there is some.
+    present: Option<Component>,
+    recent: Vec<Change>,
+}
+
+impl Trial {
+    /// Compiles and checks the bytes, and runs them on the last changes; says how their documents differ from what the present code makes
+    /// of the same changes. Blocks.
+    fn run(&self, bytes: &[u8]) -> Result<(Component, Comparison), String> {
+        let component = Component::new(&self.engine, bytes).map_err(|unfit| format!("the module {unfit}"))?;
+        let outcomes = |component: &Component| {
+            let metrics = TransformMetrics::declare(&Metrics::detached());
+            Transform::start(component, &self.settings, &metrics).map_err(|failure| failure.message)?.try_out(&self.recent)
+        };
+        let new = outcomes(&component)?;
+        let mut compared = Comparison::default();
+        if let Some(present) = &self.present {
+            // It serves; what it fails on here is no reason against the new one.
+            compared.add(&self.recent, &outcomes(present).unwrap_or_default(), &new);
+        }
+        Ok((component, compared))
     }
 }
 

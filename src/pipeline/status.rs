@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::error::Failure;
-use crate::event::Version;
+use crate::event::{Message, Version};
+pub use crate::pipeline::compare::Comparison;
+pub use crate::pipeline::shadow::ShadowReport;
 pub use crate::pipeline::shelf::ServedModule;
 use crate::sink::search::Search;
 use crate::state::{DeadCause, StateError};
@@ -40,13 +42,28 @@ pub trait Pipelines: Send + Sync {
 
     /// Has another module serve: once it does, the module; refused where it does not compile, lacks the world, fails its
     /// `init` or fails on recent changes.
-    async fn replace_module(&self, name: &str, module: Vec<u8>) -> Result<ModuleStatus, CommandError>;
+    async fn replace_module(&self, name: &str, module: Vec<u8>) -> Result<Replaced, CommandError>;
+
+    /// Runs a module beside the one that serves, without writing, in place of the shadow before; refused as above.
+    async fn start_shadow(&self, name: &str, module: Vec<u8>) -> Result<ShadowReport, CommandError>;
+
+    /// What the shadow has seen so far.
+    async fn shadow(&self, name: &str) -> Result<ShadowReport, CommandError>;
+
+    /// Ends the shadow.
+    async fn end_shadow(&self, name: &str) -> Result<ShadowReport, CommandError>;
+
+    /// Has the shadow's module serve.
+    async fn serve_shadow(&self, name: &str) -> Result<Replaced, CommandError>;
+
+    /// Up to `limit` of the last events that reached the transform, oldest first.
+    async fn sample(&self, name: &str, limit: usize) -> Result<Vec<Message>, CommandError>;
 
     /// Modules that served, the present one first.
     async fn modules(&self, name: &str) -> Result<Vec<ServedModule>, CommandError>;
 
     /// Goes back to the module that served before.
-    async fn roll_back(&self, name: &str) -> Result<ModuleStatus, CommandError>;
+    async fn roll_back(&self, name: &str) -> Result<Replaced, CommandError>;
 
     /// The sinks that can be searched.
     fn searches(&self) -> Vec<Arc<dyn Search>>;
@@ -287,6 +304,16 @@ pub struct ModuleStatus {
     pub bytes: u64,
     /// When it began to serve, in milliseconds since 1970.
     pub loaded_ms: u64,
+}
+
+/// The code that serves since it replaced another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Replaced {
+    /// The code.
+    #[serde(flatten)]
+    pub module: ModuleStatus,
+    /// How its documents of the last changes differ from those of the code before.
+    pub trial: Comparison,
 }
 
 /// Something that went wrong.

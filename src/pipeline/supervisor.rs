@@ -20,8 +20,10 @@ use crate::pipeline::document::IndexNames;
 use crate::pipeline::metrics::PipelineMetrics;
 use crate::pipeline::process::Processor;
 use crate::pipeline::progress::Progress;
-use crate::pipeline::reload::{RecentChanges, Swap};
+use crate::pipeline::recent::RecentChanges;
+use crate::pipeline::reload::Swap;
 use crate::pipeline::runner::{Control, Ended, Positions, Runner};
+use crate::pipeline::shadow::ShadowPlace;
 use crate::pipeline::shelf::{ServedModule, Shelf};
 use crate::pipeline::status::{ModuleStatus, RunState};
 use crate::sink::{Sink, SinkContext};
@@ -65,6 +67,9 @@ pub(super) struct Pipeline {
     pub(super) module: Mutex<Option<ModuleStatus>>,
     pub(super) shelf: Shelf,
     pub(super) recent: Arc<RecentChanges>,
+    pub(super) shadow: Arc<ShadowPlace>,
+    /// The code that serves.
+    pub(super) component: Mutex<Option<Component>>,
     /// Where the present run of the loop takes new code.
     pub(super) swaps: Mutex<Option<mpsc::Sender<Swap>>>,
     /// Held while a module is replaced.
@@ -96,6 +101,8 @@ impl Pipelines {
                 module: Mutex::default(),
                 shelf: Shelf::new(plan.state.dir.join("modules").join(&pipeline_plan.name)),
                 recent: Arc::default(),
+                shadow: Arc::default(),
+                component: Mutex::default(),
                 swaps: Mutex::default(),
                 replacing: tokio::sync::Mutex::default(),
                 sink: tokio::sync::OnceCell::new(),
@@ -254,6 +261,7 @@ async fn run_once(pipeline: &Pipeline, control: watch::Receiver<Control>, restar
         state,
         transformer,
         recent: pipeline.recent.clone(),
+        shadow: pipeline.shadow.clone(),
         indexes,
         keep: plan.keep,
         wants_before: plan.transform.as_ref().is_some_and(|transform| transform.before),
@@ -310,6 +318,7 @@ impl Pipeline {
     }
 
     pub(super) fn note_module(&self, component: &Component) {
+        *self.component.lock().unwrap_or_else(PoisonError::into_inner) = Some(component.clone());
         let mut module = self.module.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.plan.transform.as_ref().map(|settings| settings.module.display().to_string());
         *module = Some(ModuleStatus {

@@ -63,15 +63,16 @@ impl Transform {
 
     /// Runs changes that earlier code took, as a trial: fails with the reason where a call gives nothing usable. A change
     /// that is rejected is none of that. Blocks, as [`Transform::run`].
-    pub fn try_out(&mut self, changes: &[Change]) -> Result<(), String> {
+    pub fn try_out(&mut self, changes: &[Change]) -> Result<Vec<Outcome>, String> {
         let failed = |reason: &str| format!("the module failed on a recent change: {reason}");
         apart(|| {
+            let mut outcomes = Vec::with_capacity(changes.len());
             for batch in cut(changes, self.call_changes_max, GUEST_BATCH_BYTES_MAX) {
                 self.given.log_lines.renew();
                 let called = self.call(batch).map_err(|failure| failed(&failure.message))?;
-                called.map_err(|fault| failed(&fault.message))?;
+                outcomes.extend(called.map_err(|fault| failed(&fault.message))?);
             }
-            Ok(())
+            Ok(outcomes)
         })
     }
 

@@ -243,7 +243,7 @@ fn a_state_in_use_is_refused_with_one_sentence() {
 
 #[test]
 fn modules_that_do_not_fit_are_refused_with_what_they_lack() {
-    for (module, part) in [("(module)", "core module"), ("(component)", "transform"), ("nonsense", "WebAssembly")] {
+    for (module, part) in [("(module)", "lacks the export"), ("(component)", "transform"), ("nonsense", "WebAssembly")] {
         let dir = folder("", "[pipelines.p.transform]\nmodule = \"m.wasm\"\n");
         let bytes = wat::parse_str(module).unwrap_or_else(|_| module.as_bytes().to_vec());
         fs::write(dir.path().join("m.wasm"), bytes).unwrap();

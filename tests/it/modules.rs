@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Running, get_json, http, http_bytes, json_lines, module, rowmill, wait_for};
+use crate::support::{Running, get_json, http, http_bytes, json_lines, module, rowmill, succeed, wait_for};
 
 /// A pipeline that follows a file of orders, and begins with the module that knows them.
 struct Followed {
@@ -146,7 +146,7 @@ fn the_old_module_serves_on_where_the_new_one_is_not_fit() {
     let (hostile, products) = (bytes(module("hostile")), bytes(module("product_search")));
     for (mode, config, new, reason) in [
         ("ok", "{}", b"#!/bin/sh".to_vec(), "is not WebAssembly"),
-        ("ok", "{}", b"\0asm\x01\0\0\0".to_vec(), "core module"),
+        ("ok", "{}", b"\0asm\x01\0\0\0".to_vec(), "lacks the export"),
         ("ok", "{}", hostile[..hostile.len() / 2].to_vec(), "not a valid component"),
         ("ok", "{ drop = [\"lost\"] }", products, "drop"),
         ("trap", "{}", hostile.clone(), "recent change"),
@@ -168,4 +168,76 @@ fn the_old_module_serves_on_where_the_new_one_is_not_fit() {
         assert!(metrics.contains("rowmill_guest_traps_total{pipeline=\"p\",reason=\"trap\"} 0"), "the trial is not counted: {metrics}");
         assert_eq!(followed.put(&renamed(bytes(module("order_status")), 1)).0, 200, "{config}: and a good one is taken after it");
     }
+}
+
+#[test]
+fn the_answer_tells_how_many_documents_would_change() {
+    let mut followed = Followed::start("{}", "0s");
+    followed.change(20);
+    followed.documents();
+    let (orders, rows) = (bytes(module("order_status")), bytes(module("hostile")));
+    let (_, same) = followed.put(&renamed(orders, 1));
+    assert_eq!((&same["trial"]["changes"], &same["trial"]["documents_changed"]), (&json!(20), &json!(0)), "{same}");
+    let (_, other) = followed.put(&rows);
+    assert_eq!((&other["trial"]["documents"], &other["trial"]["documents_changed"]), (&json!(20), &json!(20)), "{other}");
+    let example = &other["trial"]["examples"][0];
+    assert!(example["present"].as_str().unwrap().contains("order_id") && !example["new"].as_str().unwrap().contains("order_id"), "{other}");
+}
+
+#[test]
+fn a_shadow_runs_beside_and_writes_nothing() {
+    let mut followed = Followed::start("{}", "0s");
+    followed.change(5);
+    followed.documents();
+    let (present, rows) = (followed.present(), bytes(module("hostile")));
+    let at = |path: &str| format!("{}/admin/pipelines/p/{path}", followed.url);
+    let (shadow, serve, module_url) = (at("shadow"), at("shadow/serve"), at("module?shadow=true"));
+    assert_eq!(http("GET", &shadow, None).0, 409, "none yet");
+    assert_eq!(http_bytes("PUT", &module_url, b"oops").0, 422);
+    assert_eq!(http_bytes("PUT", &module_url, &rows).0, 200);
+    for _ in 0..30 {
+        followed.change(1);
+        followed.documents();
+    }
+    let report = wait_for("the shadow to have seen all", Duration::from_secs(20), || {
+        let report = get_json(&shadow);
+        (report["changes"].as_u64()? + report["skipped"].as_u64()? == 30).then_some(report)
+    });
+    assert_eq!(report["documents_changed"], report["changes"], "{report}");
+    assert!(report["changes"].as_u64() > Some(0) && report["shadow_seconds"].as_f64() > Some(0.0), "{report}");
+    assert_eq!(followed.present(), present);
+    assert!(followed.documents().iter().all(|document| !is_row(document)), "nothing of it is written");
+
+    // One that fails is told of, and harms nobody.
+    followed.mode = "panic";
+    followed.change(1);
+    followed.documents();
+    wait_for("the failure to be told", Duration::from_secs(20), || (get_json(&shadow)["failed"] == 1).then_some(()));
+    let (_, metrics) = http("GET", &format!("{}/metrics", followed.url), None);
+    assert!(metrics.contains("rowmill_guest_traps_total{pipeline=\"p\",reason=\"trap\"} 0"), "{metrics}");
+
+    assert_eq!(http("DELETE", &shadow, None).0, 200);
+    assert_eq!(http("GET", &shadow, None).0, 409);
+    followed.mode = "ok";
+    followed.change(70);
+    followed.documents();
+    assert_eq!(http_bytes("PUT", &module_url, &rows).0, 200);
+    assert_eq!(http("POST", &serve, None).0, 200);
+    assert_eq!(http("GET", &shadow, None).0, 409, "it serves now");
+    followed.change(1);
+    assert!(followed.documents().last().is_some_and(is_row));
+}
+
+#[test]
+fn a_sample_of_what_flows_can_be_tested_with() {
+    let mut followed = Followed::start("{}", "0s");
+    followed.change(7);
+    followed.documents();
+    let (status, lines) = http("GET", &format!("{}/admin/pipelines/p/sample?limit=5", followed.url), None);
+    assert_eq!((status, lines.lines().count()), (200, 5), "{lines}");
+    let events = followed.path("sample.jsonl");
+    fs::write(&events, &lines).unwrap();
+    let documents = succeed(rowmill().args(["test", &module("order_status"), "--events"]).arg(&events));
+    let last: Value = serde_json::from_str(documents.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["id"], &last["body"]), (&json!("7"), &followed.documents()[6]["body"]));
 }

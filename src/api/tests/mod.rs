@@ -16,11 +16,11 @@ use tower::ServiceExt;
 
 use crate::api::{Api, router};
 use crate::config::ServerSettings;
-use crate::event::Version;
+use crate::event::{Message, Origin, Version};
 use crate::metrics::Metrics;
 use crate::pipeline::status::{
-    Command, CommandError, DeadLetter, LaneStatus, LastError, LetterFilter, ModuleStatus, PipelineStatus, Pipelines, Rates, Replayed,
-    RunState, ServedModule, Totals,
+    Command, CommandError, Comparison, DeadLetter, LaneStatus, LastError, LetterFilter, ModuleStatus, PipelineStatus, Pipelines, Rates,
+    Replaced, Replayed, RunState, ServedModule, ShadowReport, Totals,
 };
 use crate::settings::Secret;
 use crate::sink::search::{Hit, Search, SearchError, SearchRequest, SearchResponse};
@@ -63,20 +63,52 @@ impl Pipelines for Invented {
         Ok(self.dead_letters(name, filter, 9).await?.len() as u64)
     }
 
-    async fn replace_module(&self, name: &str, module: Vec<u8>) -> Result<ModuleStatus, CommandError> {
+    async fn replace_module(&self, name: &str, module: Vec<u8>) -> Result<Replaced, CommandError> {
         let present = self.get(name).and_then(|status| status.module).ok_or_else(|| CommandError::NotFound(name.to_owned()))?;
         match &*module {
             b"" => Err(CommandError::Refused("the module is not WebAssembly".to_owned())),
-            _ => Ok(present),
+            _ => Ok(Replaced { module: present, trial: Comparison { changes: 3, documents: 3, ..Comparison::default() } }),
         }
     }
 
+    async fn start_shadow(&self, name: &str, module: Vec<u8>) -> Result<ShadowReport, CommandError> {
+        let hash = self.replace_module(name, module).await?.module.hash;
+        Ok(ShadowReport { hash, ..ShadowReport::default() })
+    }
+
+    async fn shadow(&self, name: &str) -> Result<ShadowReport, CommandError> {
+        Err(CommandError::Conflict(format!("pipeline {name} has no shadow")))
+    }
+
+    async fn end_shadow(&self, name: &str) -> Result<ShadowReport, CommandError> {
+        self.shadow(name).await
+    }
+
+    async fn serve_shadow(&self, name: &str) -> Result<Replaced, CommandError> {
+        self.roll_back(name).await
+    }
+
+    async fn sample(&self, name: &str, limit: usize) -> Result<Vec<Message>, CommandError> {
+        self.get(name).ok_or_else(|| CommandError::NotFound(name.to_owned()))?;
+        let origin = Origin { topic: "shop.public.products".into(), partition: 2, offset: 7 };
+        let message = Message {
+            lane: "l".into(),
+            position: 8,
+            origin,
+            timestamp_ms: 5,
+            key: Some("{\"id\":1}".into()),
+            value: None,
+            headers: vec![("a".into(), Some("b".into()))],
+        };
+        Ok(vec![message; limit.min(2)])
+    }
+
     async fn modules(&self, name: &str) -> Result<Vec<ServedModule>, CommandError> {
-        let module = self.roll_back(name).await?;
+        let module = self.roll_back(name).await?.module;
         Ok(vec![ServedModule { hash: module.hash, from: "file".to_owned(), since_ms: module.loaded_ms }])
     }
 
-    async fn roll_back(&self, name: &str) -> Result<ModuleStatus, CommandError> {
+    async fn roll_back(&self, name: &str) -> Result<Replaced, CommandError> {
         self.replace_module(name, b"module".to_vec()).await
     }
 

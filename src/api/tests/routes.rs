@@ -220,7 +220,24 @@ async fn modules_are_replaced_listed_and_rolled_back() {
         GET /admin/pipelines/products/modules
           200 {"modules":[{"hash":"ab12","from":"file","since_ms":5}]}
         POST /admin/pipelines/products/modules/rollback
-          200 {"hash":"ab12","version":1,"path":"m.wasm","bytes":10,"loaded_ms":5}
+          200 {"hash":"ab12","version":1,"path":"m.wasm","bytes":10,"loaded_ms":5,"trial":{"changes":3,"documents":3,"documents_changed":0,"failed":0,"examples":[]}}
+        PUT /admin/pipelines/products/module?shadow=perhaps
+          400 {"error":"shadow must be one of true, false"}
+        PUT /admin/pipelines/products/module?shadow=true
+          422 {"error":"the module is not WebAssembly"}
+        GET /admin/pipelines/products/shadow
+          409 {"error":"pipeline products has no shadow"}
+        DELETE /admin/pipelines/products/shadow
+          409 {"error":"pipeline products has no shadow"}
+        POST /admin/pipelines/products/shadow/serve
+          200 {"hash":"ab12","version":1,"path":"m.wasm","bytes":10,"loaded_ms":5,"trial":{"changes":3,"documents":3,"documents_changed":0,"failed":0,"examples":[]}}
+        GET /admin/pipelines/products/sample?limit=1
+          200 {"headers":["a","b"],"key":"{\"id\":1}","offset":7,"partition":2,"payload":null,"topic":"shop.public.products","ts":5}
+
+        GET /admin/pipelines/products/sample?limit=65
+          400 {"error":"limit must be a whole number from 1 to 64"}
+        GET /admin/pipelines/nowhere/sample
+          404 {"error":"pipeline nowhere does not exist"}
     "#]]
     .assert_eq(
         &answers(
@@ -230,6 +247,14 @@ async fn modules_are_replaced_listed_and_rolled_back() {
                 "PUT /admin/pipelines/nowhere/module",
                 "GET /admin/pipelines/products/modules",
                 "POST /admin/pipelines/products/modules/rollback",
+                "PUT /admin/pipelines/products/module?shadow=perhaps",
+                "PUT /admin/pipelines/products/module?shadow=true",
+                "GET /admin/pipelines/products/shadow",
+                "DELETE /admin/pipelines/products/shadow",
+                "POST /admin/pipelines/products/shadow/serve",
+                "GET /admin/pipelines/products/sample?limit=1",
+                "GET /admin/pipelines/products/sample?limit=65",
+                "GET /admin/pipelines/nowhere/sample",
             ],
         )
         .await,
@@ -291,6 +316,10 @@ async fn every_admin_call_needs_the_token_and_nothing_else_does() {
         "PUT /admin/pipelines/products/module",
         "GET /admin/pipelines/products/modules",
         "POST /admin/pipelines/products/modules/rollback",
+        "GET /admin/pipelines/products/shadow",
+        "DELETE /admin/pipelines/products/shadow",
+        "POST /admin/pipelines/products/shadow/serve",
+        "GET /admin/pipelines/products/sample",
         "GET /admin/pipelines/products/dead-letters",
         "GET /admin/pipelines/products/dead-letters/1",
         "DELETE /admin/pipelines/products/dead-letters",

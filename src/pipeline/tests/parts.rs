@@ -46,6 +46,7 @@ impl Parts {
             state,
             transformer,
             recent: Arc::default(),
+            shadow: Arc::default(),
             indexes: IndexNames::new(Some(index)),
             keep,
             wants_before: false,

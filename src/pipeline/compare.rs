@@ -1,0 +1,157 @@
+//! What one module makes of changes held against what another makes of them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::event::Change;
+use crate::limits;
+use crate::transform::{Outcome, Output};
+
+/// How the documents of two modules differ.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Comparison {
+    /// Changes that both were given.
+    pub changes: u64,
+    /// Documents of the present module.
+    pub documents: u64,
+    /// Documents that are another with the new one, or are there with one of them alone; deletes and messages count as documents do.
+    pub documents_changed: u64,
+    /// Changes that the present module takes and the new one rejects, or traps on.
+    pub failed: u64,
+    /// Some of those that differ, the first ones.
+    pub examples: Vec<Difference>,
+}
+
+/// One output that is another with the new module.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// `schema.table`.
+    pub table: String,
+    /// The row's key; none for a table without one.
+    pub key: Option<String>,
+    /// With the present module: a document, a message, or nothing.
+    pub present: Option<String>,
+    /// With the new one; a reason where it fails.
+    pub new: Option<String>,
+}
+
+/// Which output: its action, and what it names.
+type Named<'a> = (&'static str, Option<&'a str>, Option<&'a str>, Option<&'a str>, usize);
+
+impl Comparison {
+    /// Compares what two modules made of the same changes, and adds that up.
+    pub fn add(&mut self, changes: &[Change], present: &[Outcome], new: &[Outcome]) {
+        for ((change, present), new) in changes.iter().zip(present).zip(new) {
+            self.changes += 1;
+            // What the present module does not take either is no difference.
+            let Ok(present) = present else { continue };
+            let before = named(present);
+            self.documents += before.len() as u64;
+            match new {
+                Err(reason) => {
+                    self.failed += 1;
+                    self.example(change, before.values().next().copied(), Some(reason));
+                }
+                Ok(new) => {
+                    let after = named(new);
+                    let names: std::collections::BTreeSet<&Named<'_>> = before.keys().chain(after.keys()).collect();
+                    for name in names {
+                        let (was, is) = (before.get(name).copied(), after.get(name).copied());
+                        if was != is {
+                            self.documents_changed += 1;
+                            self.example(change, was, is);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn example(&mut self, change: &Change, present: Option<&str>, new: Option<&str>) {
+        if self.examples.len() < limits::DIFFERENCES_SHOWN_MAX {
+            let short = |text: &str| text.get(..text.floor_char_boundary(limits::DIFFERENCE_BYTES_MAX)).unwrap_or_default().to_owned();
+            self.examples.push(Difference {
+                table: change.table.to_string(),
+                key: change.key.as_ref().map(|key| key.id.to_string()),
+                present: present.map(short),
+                new: new.map(short),
+            });
+        }
+    }
+}
+
+/// The outputs of a change by what they name; several of one name (a message sent twice) by their order.
+fn named(outputs: &[Output]) -> BTreeMap<Named<'_>, &str> {
+    let mut named: BTreeMap<Named<'_>, &str> = BTreeMap::new();
+    for output in outputs {
+        let (action, target, text) = match output {
+            Output::Index { target, body } => {
+                ("index", (target.index.as_deref(), target.id.as_deref(), target.routing.as_deref()), &**body)
+            }
+            Output::Delete { target } => ("delete", (target.index.as_deref(), target.id.as_deref(), target.routing.as_deref()), ""),
+            Output::Emit { topic, key, body } => ("emit", (Some(topic.as_str()), key.as_deref(), None), &**body),
+        };
+        let mut name = (action, target.0, target.1, target.2, 0);
+        while named.contains_key(&name) {
+            name.4 += 1;
+        }
+        named.insert(name, text);
+    }
+    named
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Comparison, Difference};
+    use crate::event::{Change, JsonText, Operation, Origin, Version};
+    use crate::transform::{Outcome, Output, Target};
+
+    fn changes(count: usize) -> Vec<Change> {
+        let change = Change {
+            operation: Operation::Create,
+            source: "s".into(),
+            table: "public.t".into(),
+            key: None,
+            before: None,
+            after: None,
+            version: Version::new(1, 0),
+            ts_ms: 0,
+            origin: Origin { topic: "t".into(), partition: 0, offset: 0 },
+            moved: None,
+        };
+        vec![change; count]
+    }
+
+    fn index(id: &str, body: &str) -> Output {
+        let target = Target { id: Some(id.to_owned().into()), ..Target::default() };
+        Output::Index { target, body: JsonText::from(body) }
+    }
+
+    fn compared(present: &[Outcome], new: &[Outcome]) -> Comparison {
+        let mut comparison = Comparison::default();
+        comparison.add(&changes(present.len()), present, new);
+        comparison
+    }
+
+    #[test]
+    fn documents_are_compared_by_name_whatever_their_order() {
+        let (a, b) = (index("a", "{}"), index("b", "{}"));
+        let same = compared(&[Ok(vec![a.clone(), b.clone()])], &[Ok(vec![b.clone(), a.clone()])]);
+        assert_eq!((same.changes, same.documents, same.documents_changed, same.failed), (1, 2, 0, 0));
+        let other = compared(&[Ok(vec![a.clone(), b])], &[Ok(vec![index("a", "{\"x\":1}"), index("c", "{}")])]);
+        assert_eq!(other.documents_changed, 3, "one is another, one is gone, one is new");
+        let example = Difference { table: "public.t".into(), key: None, present: Some("{}".into()), new: Some("{\"x\":1}".into()) };
+        assert_eq!(other.examples[0], example);
+        let twice = compared(&[Ok(vec![a.clone(), a.clone()])], &[Ok(vec![a])]);
+        assert_eq!(twice.documents_changed, 1);
+    }
+
+    #[test]
+    fn only_what_the_present_module_takes_can_fail() {
+        let no = || Err("no".to_owned());
+        let compared = compared(&[Ok(vec![index("a", "{}")]), no(), no()], &[no(), no(), Ok(vec![index("b", "{}")])]);
+        assert_eq!((compared.changes, compared.documents, compared.documents_changed, compared.failed), (3, 1, 0, 1));
+        assert_eq!(compared.examples[0].new.as_deref(), Some("no"));
+    }
+}
