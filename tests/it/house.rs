@@ -41,6 +41,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("tracing_subscriber", &["cli"]),
     ("toml_edit", &["settings", "config"]),
     ("prometheus", &["metrics", "pipeline", "transform", "api", "sink", "source", "cli"]),
+    ("product_search", &["cli/bench"]),
+    ("rowmill_transform", &["cli/bench"]),
     ("rand", &["clock", "cli/bench"]),
 ];
 

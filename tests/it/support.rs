@@ -54,6 +54,12 @@ pub fn wait_for<T>(what: &str, longest: Duration, mut look: impl FnMut() -> Opti
     }
 }
 
+/// Milliseconds since 1970.
+#[expect(clippy::disallowed_methods, reason = "other processes live in real time")]
+pub fn now_ms() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis() as u64
+}
+
 /// Lets time pass: how long a fault lasts, never a wait for something.
 #[expect(clippy::disallowed_methods, reason = "other processes live in real time")]
 pub fn pass(time: Duration) {

@@ -4,13 +4,14 @@
 //! a null bulk server in this process, which answers every request at once. CPU time and memory are the child's alone.
 
 mod child;
+pub mod guests;
 mod load;
 mod null_bulk;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::{DONE, failed};
@@ -19,7 +20,11 @@ use null_bulk::NullBulk;
 
 /// What to measure.
 #[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct BenchOptions {
+    /// Something else than the way of events
+    #[command(subcommand)]
+    pub what: Option<What>,
     /// Generated events of the throughput run
     #[arg(long, default_value_t = 500_000)]
     pub events: u64,
@@ -43,8 +48,18 @@ pub struct BenchOptions {
     pub keep: String,
 }
 
+/// What else can be measured.
+#[derive(Clone, Debug, Subcommand)]
+pub enum What {
+    /// One transform in every language, beside native code
+    Guests(guests::GuestsOptions),
+}
+
 /// Measures, and prints one JSON object with the figures.
 pub async fn bench(options: BenchOptions) -> u8 {
+    if let Some(What::Guests(options)) = &options.what {
+        return guests::guests(options);
+    }
     let dir = std::env::temp_dir().join(format!("rowmill-bench-{}", std::process::id()));
     let measured = measure(&options, &dir).await;
     let _ = std::fs::remove_dir_all(&dir);

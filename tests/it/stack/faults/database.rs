@@ -13,6 +13,8 @@ use rdkafka::message::DeliveryResult;
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
 use serde_json::{Value, json};
 
+use crate::support::now_ms;
+
 /// What Debezium puts in the place of a long value that an update left alone.
 const MISSING: &str = "__debezium_unavailable_value";
 /// The longest wait for a broker, which may be starting.
@@ -57,6 +59,8 @@ pub struct Database {
     log: Vec<Vec<Event>>,
     producer: ThreadedProducer<Delivered>,
     pub events: u64,
+    /// Events that are changes: all but tombstones.
+    pub changes: u64,
 }
 
 /// Counts the events that did not reach the broker.
@@ -95,6 +99,7 @@ impl Database {
             log: vec![Vec::new(); partitions],
             producer,
             events: 0,
+            changes: 0,
         }
     }
 
@@ -216,7 +221,7 @@ impl Database {
     fn envelope(&self, operation: &str, row: &Value) -> String {
         let (before, after) = if operation == "d" { (row, &Value::Null) } else { (&Value::Null, row) };
         let sequence = json!([(self.lsn - 1).to_string(), self.lsn.to_string()]).to_string();
-        let source = json!({"connector": "postgresql", "name": "s", "schema": "public", "table": "t", "lsn": self.lsn, "ts_ms": 1,
+        let source = json!({"connector": "postgresql", "name": "s", "schema": "public", "table": "t", "lsn": self.lsn, "ts_ms": now_ms(),
             "snapshot": "false", "sequence": sequence});
         json!({"before": before, "after": after, "op": operation, "ts_ms": 1, "source": source}).to_string()
     }
@@ -236,6 +241,7 @@ impl Database {
         }
         self.producer.send(record).map_err(|(error, _)| error).unwrap();
         self.events += 1;
+        self.changes += u64::from(event.1.is_some());
         if self.habits.repeats {
             self.log[partition].push(event);
         }
