@@ -72,11 +72,13 @@ impl Pipeline {
         };
         let (engine, metrics, settings) = (self.engine.clone(), self.transform_metrics.clone(), settings.clone());
         let recent = self.recent.get();
+        // As of the last commit: what the trial writes over it goes with it.
+        let store = self.guest_store(&self.open_state().map_err(|error| CommandError::Failed(error.into()))?);
         // Compiling takes seconds of all cores: not a matter for a thread that drives other tasks.
         let trying = tokio::task::spawn_blocking(move || {
             let component = Component::new(&engine, &bytes).map_err(|unfit| format!("the module {unfit}"))?;
             let trial = TransformMetrics::declare(&Metrics::detached());
-            Transform::start(&component, &settings, &trial).map_err(|failure| failure.message)?.try_out(&recent)?;
+            Transform::start(&component, &settings, &trial).map_err(|failure| failure.message)?.try_out(&recent, &store)?;
             let transform = Transform::start(&component, &settings, &metrics).map_err(|failure| failure.message)?;
             Ok((transform, bytes))
         });

@@ -17,6 +17,7 @@ use crate::metrics::Metrics;
 use crate::pipeline::courier::Courier;
 use crate::pipeline::deliver::Deliverer;
 use crate::pipeline::document::IndexNames;
+use crate::pipeline::guest_store::GuestStore;
 use crate::pipeline::metrics::PipelineMetrics;
 use crate::pipeline::process::Processor;
 use crate::pipeline::progress::Progress;
@@ -27,7 +28,7 @@ use crate::source::decode::settings::{DecodeSettings, Format, VersionFrom};
 use crate::source::{Arrival, Source};
 use crate::state::settings::{Keep, StateSettings};
 use crate::state::{DeadLetter, LetterFilter, Store};
-use crate::transform::{Outcome, Transformer};
+use crate::transform::{Outcome, Overlay, Transformer};
 
 mod crashes;
 mod faults;
@@ -175,6 +176,8 @@ struct Bench {
     batch_documents: usize,
     /// What stands for the user's module; none: the row is the document.
     guest: Option<fn(&Change) -> Outcome>,
+    /// The same for one that keeps something.
+    keeping: Option<fn(&Change, &mut Overlay) -> Outcome>,
     /// Where dead letters go besides the state.
     letters_sink: Option<Arc<MemorySink>>,
 }
@@ -190,6 +193,7 @@ impl Bench {
             messages: Vec::new(),
             batch_documents: 3,
             guest: None,
+            keeping: None,
             letters_sink: None,
         }
     }
@@ -244,8 +248,12 @@ impl Bench {
         let progress = Arc::new(Progress::new(clock.clone()));
         let batch = BatchSettings { max_documents: self.batch_documents, max_bytes: 1 << 20, max_wait: Duration::ZERO };
         let processor = Processor {
+            store: Arc::new(GuestStore { values: state.values().clone(), bytes_max: 1 << 20 }),
             state,
-            transformer: self.guest.map_or(Transformer::Row, Transformer::Function),
+            transformer: match (self.keeping, self.guest) {
+                (Some(keeping), _) => Transformer::Keeping(keeping),
+                (None, guest) => guest.map_or(Transformer::Row, Transformer::Function),
+            },
             recent: Arc::default(),
             indexes: IndexNames::new(Some("items")),
             keep: self.keep,

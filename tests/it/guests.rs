@@ -4,7 +4,7 @@
 //! `transforms/target/modules`.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
@@ -13,11 +13,14 @@ use rowmill::error::{Failure, Kind};
 use rowmill::event::{Change, JsonText, Operation, Origin, Version};
 use rowmill::metrics::Metrics;
 use rowmill::transform::settings::TransformSettings;
-use rowmill::transform::{Component, Engine, Outcome, Output, Transform, TransformMetrics};
+use rowmill::transform::{Component, Engine, KeyValues, MemoryStore, Outcome, Output, Ran, Transform, TransformMetrics};
 use serde_json::json;
 
 /// Long enough for a busy machine, short enough to wait for.
 const TIMEOUT: Duration = Duration::from_millis(300);
+
+/// What a guest's store may hold here.
+const STORE_BYTES: u64 = 1 << 20;
 
 fn module(name: &str) -> PathBuf {
     let dir = std::env::var_os("ROWMILL_MODULES")
@@ -28,7 +31,7 @@ fn module(name: &str) -> PathBuf {
 }
 
 fn settings(name: &str, config: serde_json::Value) -> TransformSettings {
-    TransformSettings { module: module(name), config, timeout: TIMEOUT, memory_bytes: 64 << 20, before: false }
+    TransformSettings { module: module(name), config, timeout: TIMEOUT, memory_bytes: 64 << 20, before: false, store_bytes: STORE_BYTES }
 }
 
 /// One engine for all tests: compiling takes longer than they do.
@@ -46,6 +49,7 @@ fn component(name: &str) -> Component {
 /// A transform and what it counts.
 struct Host {
     transform: Transform,
+    store: MemoryStore,
     registry: Registry,
 }
 
@@ -55,7 +59,7 @@ impl Host {
         let metrics = TransformMetrics::declare(&Metrics::new(registry.clone(), "shop"));
         let transform = Transform::start(&component(name), &settings(name, config), &metrics)?;
         transform.announce();
-        Ok(Self { transform, registry })
+        Ok(Self { transform, store: MemoryStore::new(STORE_BYTES), registry })
     }
 
     fn hostile() -> Self {
@@ -65,7 +69,10 @@ impl Host {
     /// The outcomes of rows, as text.
     fn run(&mut self, rows: &[&str]) -> Vec<String> {
         let changes: Vec<Change> = rows.iter().map(|row| change(row)).collect();
-        self.transform.run(&changes).unwrap().into_iter().map(shown).collect()
+        let store: Arc<dyn KeyValues> = Arc::new(self.store.clone());
+        let Ran { outcomes, written } = self.transform.run(&changes, &store).unwrap();
+        self.store.apply(written);
+        outcomes.into_iter().map(shown).collect()
     }
 
     /// Lines of `/metrics` that are not 0 and begin with `rowmill_guest`; of many, how many.

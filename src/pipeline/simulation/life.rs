@@ -20,6 +20,7 @@ use crate::metrics::Metrics;
 use crate::pipeline::deliver::Deliverer;
 use crate::pipeline::document::IndexNames;
 use crate::pipeline::failpoint::{self, Failpoint, Killed};
+use crate::pipeline::guest_store::GuestStore;
 use crate::pipeline::metrics::PipelineMetrics;
 use crate::pipeline::process::Processor;
 use crate::pipeline::progress::Progress;
@@ -141,8 +142,9 @@ impl Life<'_> {
         let metrics = PipelineMetrics::declare(&Metrics::detached());
         let progress = Arc::new(Progress::new(clock.clone()));
         let processor = Processor {
+            store: Arc::new(GuestStore { values: state.values().clone(), bytes_max: 1 << 20 }),
             state,
-            transformer: Transformer::Function(module::transform),
+            transformer: Transformer::Keeping(module::transform),
             recent: Arc::default(),
             indexes: IndexNames::new(Some("t")),
             keep: self.keep,

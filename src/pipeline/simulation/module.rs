@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::model::names;
 use crate::event::{Change, JsonText, Version};
-use crate::transform::{Outcome, Output, Target};
+use crate::transform::{Outcome, Output, Overlay, Target};
 
 thread_local! {
     static GENERATION: Cell<u64> = const { Cell::new(0) };
@@ -34,7 +34,7 @@ pub fn has_run(id: u64, version: Version, generation: u64) -> bool {
 }
 
 /// From a row to its documents.
-pub fn transform(change: &Change) -> Outcome {
+pub fn transform(change: &Change, _: &mut Overlay) -> Outcome {
     let generation = GENERATION.get();
     let id: u64 = change.key_id().parse().unwrap();
     RAN.with_borrow_mut(|ran| ran.insert((id, change.version, generation)));
