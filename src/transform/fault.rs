@@ -71,7 +71,7 @@ impl Fault {
     /// The call wrote more to the store than a call may.
     pub fn store() -> Self {
         let max = ByteSize::b(GUEST_STORE_WRITE_BYTES_MAX);
-        Self::new(Reason::Store, format!("the guest wrote to its store more than {GUEST_STORE_WRITES_MAX} times, or {max}, in one call"))
+        Self::new(Reason::Store, format!("the guest wrote to its store more than {GUEST_STORE_WRITES_MAX} times or {max} in one call"))
     }
 
     /// Reads wasmtime's error. `refused_memory`: the guest had asked for more than it may have. `last_words`: what it had

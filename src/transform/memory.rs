@@ -12,30 +12,38 @@ use crate::transform::overlay::{KeyValues, Written, entry_bytes};
 /// Keys and values by their places. Clones are the same store.
 #[derive(Clone, Debug)]
 pub struct MemoryStore {
-    entries: Arc<Mutex<BTreeMap<(u64, String), Bytes>>>,
+    held: Arc<Mutex<Held>>,
     bytes_max: u64,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    entries: BTreeMap<(u64, String), Bytes>,
+    bytes: u64,
 }
 
 impl MemoryStore {
     /// A store that may hold so much.
     pub fn new(bytes_max: u64) -> Self {
-        Self { entries: Arc::default(), bytes_max }
+        Self { held: Arc::default(), bytes_max }
     }
 
     /// Takes what a batch has written.
     pub fn apply(&self, written: Written) {
-        let mut entries = self.lock();
+        let mut held = self.lock();
         for (key, value) in written.entries {
+            let bytes = value.as_ref().map_or(0, |value| entry_bytes(&key, value));
             let place = (self.place(&key), key);
-            match value {
-                Some(value) => _ = entries.insert(place, value),
-                None => _ = entries.remove(&place),
-            }
+            let before = match value {
+                Some(value) => held.entries.insert(place.clone(), value),
+                None => held.entries.remove(&place),
+            };
+            held.bytes = held.bytes + bytes - before.map_or(0, |before| entry_bytes(&place.1, &before));
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(u64, String), Bytes>> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -47,12 +55,12 @@ impl KeyValues for MemoryStore {
     }
 
     fn get(&self, key: &str) -> Result<Option<Bytes>, Failure> {
-        Ok(self.lock().get(&(self.place(key), key.to_owned())).cloned())
+        Ok(self.lock().entries.get(&(self.place(key), key.to_owned())).cloned())
     }
 
     fn keys(&self, from: u64, limit: usize) -> Result<Vec<(u64, String)>, Failure> {
-        let entries = self.lock();
-        let mut places = entries.range((from, String::new())..).map(|(place, _)| place);
+        let held = self.lock();
+        let mut places = held.entries.range((from, String::new())..).map(|(place, _)| place);
         let mut keys: Vec<(u64, String)> = places.by_ref().take(limit).cloned().collect();
         let last = keys.last().map(|(place, _)| *place);
         keys.extend(places.take_while(|(place, _)| Some(*place) == last).cloned());
@@ -60,7 +68,7 @@ impl KeyValues for MemoryStore {
     }
 
     fn bytes(&self) -> u64 {
-        self.lock().iter().map(|((_, key), value)| entry_bytes(key, value)).sum()
+        self.lock().bytes
     }
 
     fn bytes_max(&self) -> u64 {

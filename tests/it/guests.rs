@@ -10,11 +10,13 @@ use std::time::Duration;
 use expect_test::{Expect, expect};
 use prometheus::{Encoder, Registry, TextEncoder};
 use rowmill::error::{Failure, Kind};
-use rowmill::event::{Change, JsonText, Operation, Origin, Version};
+use rowmill::event::{Change, JsonText, Key, Operation, Origin, Version};
 use rowmill::metrics::Metrics;
 use rowmill::transform::settings::TransformSettings;
 use rowmill::transform::{Component, Engine, KeyValues, MemoryStore, Outcome, Output, Ran, Transform, TransformMetrics};
 use serde_json::json;
+
+mod store;
 
 /// Long enough for a busy machine, short enough to wait for.
 const TIMEOUT: Duration = Duration::from_millis(300);
@@ -55,9 +57,13 @@ struct Host {
 
 impl Host {
     fn new(name: &str, config: serde_json::Value) -> Result<Self, Failure> {
+        Self::with(settings(name, config), name)
+    }
+
+    fn with(settings: TransformSettings, name: &str) -> Result<Self, Failure> {
         let registry = Registry::new();
         let metrics = TransformMetrics::declare(&Metrics::new(registry.clone(), "shop"));
-        let transform = Transform::start(&component(name), &settings(name, config), &metrics)?;
+        let transform = Transform::start(&component(name), &settings, &metrics)?;
         transform.announce();
         Ok(Self { transform, store: MemoryStore::new(STORE_BYTES), registry })
     }
@@ -90,7 +96,7 @@ fn change(row: &str) -> Change {
         operation: Operation::Create,
         source: "shop".into(),
         table: "public.products".into(),
-        key: None,
+        key: Some(Key { id: "1".into(), json: "{\"id\":1}".into() }),
         before: None,
         after: Some(JsonText::from(row)),
         version: Version::new(1, 0),
@@ -383,6 +389,12 @@ fn a_guest_that_does_not_start_says_why() {
             ],
         ),
         ("init_sleep", expect!["did not start: the guest was not done in 300ms (transform.timeout)"]),
+        (
+            "init_keep",
+            expect![
+                "did not start: init refused the configuration: store: the store is open while changes are transformed, and not in init"
+            ],
+        ),
     ] {
         let failure = Host::new("hostile", json!({ "mode": mode })).err().unwrap();
         assert_eq!(failure.kind, Kind::Misconfigured);
