@@ -114,7 +114,8 @@ impl Life<'_> {
             (Err(_), None) => unreachable!("killed without a death"),
         }
         let durable = durable.lock().unwrap().0.clone();
-        Left { committed: state.copy(), durable, state }
+        // Opened anew: as the next life finds it.
+        Left { committed: state.copy(), durable, state: self.open() }
     }
 
     fn open(&self) -> PipelineState {
