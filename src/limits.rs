@@ -47,6 +47,30 @@ pub const GUEST_OUTPUT_BYTES_MAX: usize = 64 << 20;
 /// Streams, timers and the like that a guest may hold open at the host.
 pub const GUEST_RESOURCES_MAX: usize = 1_000;
 
+/// Bytes of a key in a guest's store: room for two names of documents.
+pub const GUEST_STORE_KEY_BYTES_MAX: usize = 1_024;
+
+/// Bytes of a value in a guest's store: it is read and written whole, and held in memory until its batch is committed.
+pub const GUEST_STORE_VALUE_BYTES_MAX: usize = 1 << 20;
+
+/// What an entry of a guest's store counts besides its key and value: its place in memory, on disk and in the log.
+pub const GUEST_STORE_ENTRY_BYTES: u64 = 64;
+
+/// Writes to its store that a guest may make in one call: a hundred for each change of a full one.
+pub const GUEST_STORE_WRITES_MAX: u32 = 100_000;
+
+/// Bytes of them: four times what a call brings in.
+pub const GUEST_STORE_WRITE_BYTES_MAX: u64 = 16 << 20;
+
+/// Keys that one `get-many`, `set-many` or `delete-many` may name: no deadline can stop it in between, and it takes some 20 ms.
+pub const GUEST_STORE_MANY_KEYS_MAX: usize = 10_000;
+
+/// Bytes that one `get-many` may answer: the host holds them twice.
+pub const GUEST_STORE_ANSWER_BYTES_MAX: u64 = 16 << 20;
+
+/// Keys of one page of `list-keys`.
+pub const GUEST_STORE_PAGE_KEYS_MAX: usize = 1_000;
+
 /// Random bytes a guest may ask for at once.
 pub const GUEST_RANDOM_BYTES_MAX: u64 = 1 << 20;
 

@@ -1,4 +1,4 @@
-//! `rowmill state`: what is remembered of a row.
+//! `rowmill state`: what is remembered of a row, and what transforms keep.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{DONE, FAILED, failed, load};
 use crate::error::Failure;
-use crate::state::{Rows, Store};
+use crate::state::{Rows, Store, Values};
 
 /// What to look at.
 #[derive(Debug, Subcommand)]
@@ -24,6 +24,16 @@ pub enum Look {
     },
     /// Where the reading of every lane stands
     Positions,
+    /// What the transform of a pipeline keeps in its store
+    Store {
+        /// The pipeline
+        pipeline: String,
+        /// Only this key
+        key: Option<String>,
+        /// How many entries, in no particular order
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+    },
 }
 
 /// Opens the state beside whoever runs on it, and shows one JSON object a line.
@@ -58,7 +68,8 @@ fn show(store: &Store, look: &Look) -> Result<Vec<serde_json::Value>, Failure> {
                     lines.push(json!({"pipeline": name, "lane": &*lane, "position": record.position}));
                 }
             }
-            Look::Get { pipeline: Some(wanted), .. } if *wanted != name => {}
+            Look::Get { pipeline: Some(wanted), .. } | Look::Store { pipeline: wanted, .. } if *wanted != name => {}
+            Look::Store { key, limit, .. } => lines.extend(kept(state.values(), key.as_ref(), *limit)?),
             Look::Get { table, key, .. } => {
                 let (row, mut rows) = (state.key(table, key), Rows::default());
                 state.load(&mut rows, std::iter::once(row.clone()))?;
@@ -76,6 +87,23 @@ fn show(store: &Store, look: &Look) -> Result<Vec<serde_json::Value>, Failure> {
                 }));
             }
         }
+    }
+    Ok(lines)
+}
+
+/// Entries of a store, a line each.
+fn kept(values: &Values, key: Option<&String>, limit: usize) -> Result<Vec<serde_json::Value>, Failure> {
+    let keys = match key {
+        Some(key) => vec![key.clone()],
+        None => values.keys(0, limit)?.into_iter().map(|(_, key)| key).take(limit).collect(),
+    };
+    let mut lines = Vec::new();
+    for key in keys {
+        let Some(value) = values.get(&key)? else { continue };
+        lines.push(match std::str::from_utf8(&value) {
+            Ok(text) => json!({"key": key, "value": text}),
+            Err(_) => json!({"key": key, "bytes": value.iter().map(|byte| format!("{byte:02x}")).collect::<String>()}),
+        });
     }
     Ok(lines)
 }

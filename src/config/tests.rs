@@ -256,6 +256,7 @@ fn the_keys_of_the_rooms_joined_here_are_known() {
         pipelines.<name>.transform.config
         pipelines.<name>.transform.memory
         pipelines.<name>.transform.module
+        pipelines.<name>.transform.store
         pipelines.<name>.transform.timeout
         server.drain_timeout
         server.hosts

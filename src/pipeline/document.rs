@@ -7,7 +7,6 @@ use bytestring::ByteString;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::event::{Action, Change, DocumentVersion, JsonText, Operation, Version, Write};
-use crate::limits;
 use crate::pipeline::process::Sourced;
 use crate::state::{DocumentRecord, RowRecord};
 use crate::transform::{Output, Target};
@@ -66,14 +65,7 @@ impl IndexNames {
 /// What the row produced before and does not produce now is deleted. A delete of a row that nothing is known of deletes
 /// the document of the row's own key: the state may have been lost since it was written. Where the row was known, what it
 /// produced is known too, and a document of that id is another row's.
-pub fn plan(
-    change: &Change,
-    outputs: Vec<Output>,
-    record: Option<&mut RowRecord>,
-    index: &Arc<str>,
-    source: &Sourced,
-) -> Result<Documents, String> {
-    check(change, &outputs)?;
+pub fn plan(change: &Change, outputs: Vec<Output>, record: Option<&mut RowRecord>, index: &Arc<str>, source: &Sourced) -> Documents {
     let mut keyless = RowRecord::default();
     let lineage = record.unwrap_or(&mut keyless);
     lineage.documents.retain(|document| document.is_live || !document.version.is_surpassed_by(change.version));
@@ -100,7 +92,7 @@ pub fn plan(
     if change.is_delete() && !source.is_known && !has_outputs && orphans.is_empty() && change.key.is_some() {
         planner.write(&Target::default(), None);
     }
-    Ok(planner.planned)
+    planner.planned
 }
 
 /// Works out what deletes all that a change may have written before its table's truncate, at that version, was read.
@@ -113,29 +105,11 @@ pub fn withdraw(
     index: &Arc<str>,
     source: &Sourced,
     at: Version,
-) -> Result<Documents, String> {
-    let Some(record) = record else { return Ok(Documents::default()) };
-    // What cannot be planned was not written.
-    let _ = plan(change, outputs, Some(record), index, source);
+) -> Documents {
+    let Some(record) = record else { return Documents::default() };
+    plan(change, outputs, Some(record), index, source);
     let delete = Change { operation: Operation::Delete, before: None, after: None, version: at, moved: None, ..change.clone() };
     plan(&delete, Vec::new(), Some(record), index, source)
-}
-
-fn check(change: &Change, outputs: &[Output]) -> Result<(), String> {
-    for output in outputs {
-        let (Output::Index { target, .. } | Output::Delete { target }) = output else { continue };
-        let id = target.id.as_ref().or(change.key.as_ref().map(|key| &key.id));
-        let Some(id) = id else {
-            return Err(format!("table {} has no key: give it a primary key, or a transform that names each document's id", change.table));
-        };
-        if id.is_empty() {
-            return Err("the document's id is empty".to_owned());
-        }
-        if id.len() > limits::DOCUMENT_ID_BYTES_MAX {
-            return Err(format!("the document's id has {} bytes, and search servers take {}", id.len(), limits::DOCUMENT_ID_BYTES_MAX));
-        }
-    }
-    Ok(())
 }
 
 /// The writes of one change on the way.

@@ -22,6 +22,8 @@ pub struct PipelineMetrics {
     pub sink_concurrency: prometheus::Gauge,
     /// Dead letters kept.
     pub dead_letters: IntGauge,
+    /// What all entries of the guest's store count.
+    pub guest_store_bytes: IntGauge,
     /// Events at the source that are not applied yet.
     pub lag_events: IntGauge,
     /// Age of the last event applied while there are newer ones.
@@ -43,6 +45,7 @@ impl PipelineMetrics {
                 .end_to_end_seconds("rowmill_end_to_end_seconds", "Seconds from the commit at the source to the sink's answer."),
             sink_concurrency: metrics.gauge_f64("rowmill_sink_concurrency", "Most requests the sink is given at a time at present."),
             dead_letters: metrics.gauge("rowmill_dead_letters", "Dead letters kept."),
+            guest_store_bytes: metrics.gauge("rowmill_guest_store_bytes", "Bytes that the guest keeps in its store."),
             lag_events: metrics.gauge("rowmill_lag_events", "Events (file: bytes) at the source that are not yet applied."),
             lag_seconds: metrics.gauge_f64("rowmill_lag_seconds", "Age of the last event applied, while there are newer ones."),
             positions: metrics.gauges(

@@ -7,7 +7,7 @@
 //! - Never: knowledge of a particular source or sink.
 //!
 //! In reading order: `batch` (what waits), `gate`, `rows`, `toast` and `document` (plain functions on data), `process` (a
-//! batch worked out), `truncate` and `replay` (batches of another kind), `deliver` (its writes answered, as many at a time as
+//! batch worked out, with the `guest_store`), `truncate` and `replay` (batches of another kind), `deliver` (its writes answered, as many at a time as
 //! `pressure` allows), `refusal` (what the sink will never take), `runner` (the loop, with commit and settle), `supervisor` (all pipelines of a
 //! process), `reload`, `shelf`, `recent`, `compare` and `shadow` (code replaced while it runs).
 
@@ -21,6 +21,7 @@ mod delivery;
 mod document;
 mod failpoint;
 mod gate;
+mod guest_store;
 mod metrics;
 mod pressure;
 mod process;

@@ -11,6 +11,7 @@ use crate::pipeline::batch::{Event, Item};
 use crate::pipeline::document::{self, IndexNames};
 use crate::pipeline::failpoint::Failpoint;
 use crate::pipeline::gate;
+use crate::pipeline::guest_store;
 use crate::pipeline::metrics::PipelineMetrics;
 use crate::pipeline::recent::RecentChanges;
 use crate::pipeline::replay::Replay;
@@ -19,7 +20,7 @@ use crate::pipeline::shadow::ShadowPlace;
 use crate::source::decode::{DecodeError, Decoded, LaneMemory};
 use crate::state::settings::Keep;
 use crate::state::{DeadCause, DeadEvent, DeadLetter, Effects, LaneRecord, PipelineState, RowKey, RowRecord, Rows, StateError};
-use crate::transform::Transformer;
+use crate::transform::{KeyValues, Ran, Transformer};
 
 /// A batch on its way: what it changes here, and what the sink must answer first.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub struct Work {
     pub rejected: BTreeSet<Cause>,
     /// The changes that the sink has refused a document of.
     pub refused: BTreeSet<Cause>,
+    /// How many of the changes are withdrawn: see [`Sourced::withdrawn`].
+    pub withdrawn: usize,
     /// What was counted on the way.
     pub tally: Tally,
 }
@@ -57,6 +60,7 @@ impl Work {
             sources: Vec::new(),
             rejected: BTreeSet::new(),
             refused: BTreeSet::new(),
+            withdrawn: 0,
             tally: Tally::default(),
         }
     }
@@ -132,6 +136,8 @@ pub struct Processor {
     pub state: PipelineState,
     /// The user's code.
     pub transformer: Transformer,
+    /// What it keeps.
+    pub store: Arc<dyn KeyValues>,
     /// What it took last.
     pub recent: Arc<RecentChanges>,
     /// Code that runs beside it.
@@ -238,7 +244,9 @@ impl Processor {
         let mut writes = Vec::with_capacity(work.changes.len());
         let timer = self.metrics.stage("transform");
         let started = self.clock.instant();
-        let outcomes = self.transformer.run(&work.changes)?;
+        let Ran { outcomes, written } =
+            if work.withdrawn > 0 { self.run_apart(work)? } else { self.transformer.run(&work.changes, &self.store)? };
+        work.effects.values = guest_store::changes(written);
         timer.observe_duration();
         Failpoint::Transformed.pass();
         self.recent.note(&work.changes, &work.sources, &outcomes);
@@ -252,8 +260,8 @@ impl Processor {
             let record = source.row.as_ref().and_then(|row| rows.record_mut(row));
             let index = self.indexes.of(change);
             let planned = match source.withdrawn {
-                None => outcome.and_then(|outputs| document::plan(change, outputs, record, &index, source)),
-                Some(at) => document::withdraw(change, outcome.unwrap_or_default(), record, &index, source, at),
+                None => outcome.map(|outputs| document::plan(change, outputs, record, &index, source)),
+                Some(at) => Ok(document::withdraw(change, outcome.unwrap_or_default(), record, &index, source, at)),
             };
             match planned {
                 Ok(planned) => {
@@ -269,6 +277,20 @@ impl Processor {
             }
         }
         Ok(writes)
+    }
+
+    /// Runs the user's code where some of the changes are withdrawn. They are not applied, and may be read and withdrawn again: what
+    /// they wrote to the store is forgotten.
+    fn run_apart(&mut self, work: &Work) -> Result<Ran, Failure> {
+        let is_withdrawn = |source: &Sourced| source.withdrawn.is_some();
+        let all = || work.changes.iter().zip(&work.sources);
+        let (withdrawn, applied): (Vec<_>, Vec<_>) = all().partition(|(_, source)| is_withdrawn(source));
+        let changes = |of: Vec<(&Change, &Sourced)>| of.into_iter().map(|(change, _)| change.clone()).collect::<Vec<_>>();
+        let Ran { outcomes, written } = self.transformer.run(&changes(applied), &self.store)?;
+        let mut of_applied = outcomes.into_iter();
+        let mut of_withdrawn = self.transformer.run(&changes(withdrawn), &self.store)?.outcomes.into_iter();
+        let outcome = |source| if is_withdrawn(source) { of_withdrawn.next() } else { of_applied.next() };
+        Ok(Ran { outcomes: work.sources.iter().filter_map(outcome).collect(), written })
     }
 
     /// A dead letter of a change.
@@ -377,6 +399,7 @@ impl Gate<'_> {
             record.version = floor;
             record.deleted_ms.get_or_insert(self.now_ms);
         }
+        self.work.withdrawn += 1;
         self.work.admit(change, Sourced { row: Some(key), is_known, is_event: false, withdrawn: Some(floor), ..source });
     }
 

@@ -3,7 +3,7 @@
 //! New code is compiled apart, checked against the world, initialised, and tried on changes that the present code took. Only then does the
 //! loop change over, between two batches; until then, and where any of this fails, the present code serves on.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
 
 use tokio::sync::oneshot;
 
@@ -17,7 +17,7 @@ use crate::pipeline::shelf::ServedModule;
 use crate::pipeline::status::{CommandError, ModuleStatus, Replaced, ShadowReport};
 use crate::pipeline::supervisor::Pipeline;
 use crate::transform::settings::TransformSettings;
-use crate::transform::{Component, Engine, Transform, TransformMetrics};
+use crate::transform::{Component, Engine, KeyValues, MemoryStore, Transform, TransformMetrics};
 
 /// New code on its way to the loop.
 pub struct Swap {
@@ -50,7 +50,7 @@ impl Pipeline {
             "file" => Component::hash_of(&bytes),
             _ => self.configured_hash(settings)?,
         };
-        let trial = self.trial(settings);
+        let trial = self.trial(settings)?;
         let metrics = self.transform_metrics.clone();
         let settings = settings.clone();
         // Compiling takes seconds of all cores: not a matter for a thread that drives other tasks.
@@ -97,13 +97,14 @@ impl Pipeline {
     /// Runs these bytes beside the module that serves, in place of the shadow before.
     pub(super) async fn start_shadow(&self, bytes: Vec<u8>) -> Result<ShadowReport, CommandError> {
         let settings = self.transform_settings()?.clone();
-        let (trial, clock) = (self.trial(&settings), self.clock.clone());
+        let (trial, clock) = (self.trial(&settings)?, self.clock.clone());
         let metrics = Metrics::detached_as(&format!("{} (shadow)", self.plan.name));
         let starting = tokio::task::spawn_blocking(move || {
             let (component, _) = trial.run(&bytes).map_err(CommandError::Refused)?;
             let transform = Transform::start(&component, &settings, &TransformMetrics::declare(&metrics));
             let transform = transform.map_err(|failure| CommandError::Refused(failure.message))?;
-            Shadow::start(transform, bytes, &clock).map_err(CommandError::Failed)
+            let store = MemoryStore::new(settings.store_bytes);
+            Shadow::start(transform, store, bytes, &clock).map_err(CommandError::Failed)
         });
         let shadow = starting.await.map_err(|error| bug(&error))??;
         let report = shadow.report();
@@ -134,13 +135,15 @@ impl Pipeline {
         CommandError::Conflict(format!("pipeline {} has no shadow: start one with PUT …/module?shadow=true", self.plan.name))
     }
 
-    fn trial(&self, settings: &TransformSettings) -> Trial {
-        Trial {
+    fn trial(&self, settings: &TransformSettings) -> Result<Trial, CommandError> {
+        Ok(Trial {
             engine: self.engine.clone(),
             settings: settings.clone(),
             present: self.component.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             recent: self.recent.good(),
-        }
+            // As of the last commit: what a trial writes over it goes with it.
+            store: self.guest_store(&self.open_state()?),
+        })
     }
 
     /// Looks at the configured file for ever, and has it serve when it has changed.
@@ -201,6 +204,7 @@ struct Trial {
     /// The code that serves, where there is some.
     present: Option<Component>,
     recent: Vec<Change>,
+    store: Arc<dyn KeyValues>,
 }
 
 impl Trial {
@@ -210,7 +214,7 @@ impl Trial {
         let component = Component::new(&self.engine, bytes).map_err(|unfit| format!("the module {unfit}"))?;
         let outcomes = |component: &Component| {
             let metrics = TransformMetrics::declare(&Metrics::detached());
-            Transform::start(component, &self.settings, &metrics).map_err(|failure| failure.message)?.try_out(&self.recent)
+            Transform::start(component, &self.settings, &metrics).map_err(|failure| failure.message)?.try_out(&self.recent, &self.store)
         };
         let new = outcomes(&component)?;
         let mut compared = Comparison::default();

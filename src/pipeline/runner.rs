@@ -391,6 +391,7 @@ impl Runner {
         self.progress.newest(&self.source.newest());
         self.progress.source_trouble(self.source.trouble());
         self.metrics.dead_letters.set(i64::try_from(self.processor.state.dead_letters_count()?).unwrap_or(i64::MAX));
+        self.metrics.guest_store_bytes.set(i64::try_from(self.processor.state.values().bytes_committed()).unwrap_or(i64::MAX));
         let totals = self.metrics.totals();
         let documents = totals.documents_indexed + totals.documents_deleted;
         self.progress.sample(totals.events_applied + totals.events_stale + totals.events_ignored + totals.events_dead, documents);

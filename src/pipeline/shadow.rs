@@ -1,7 +1,7 @@
 //! New code run beside the present code, without writing: what it would have made of what really flows.
 //!
 //! A shadow has a thread and a short queue of its own. When it is slower than the pipeline, batches pass it by and are counted; the
-//! pipeline never waits for it. It ends with the process.
+//! pipeline never waits for it. What it keeps is in memory, and empty when it starts. It ends with the process.
 
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use crate::error::Failure;
 use crate::event::Change;
 use crate::limits;
 use crate::pipeline::compare::Comparison;
-use crate::transform::{Outcome, Transform};
+use crate::transform::{KeyValues, MemoryStore, Outcome, Ran, Transform};
 
 /// What a shadow has seen so far.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -52,14 +52,14 @@ pub struct Shadow {
 }
 
 impl Shadow {
-    /// Starts it. It ends when this is dropped.
-    pub fn start(transform: Transform, bytes: Vec<u8>, clock: &Clock) -> Result<Self, Failure> {
+    /// Starts it, with a store of its own. It ends when this is dropped.
+    pub fn start(transform: Transform, store: MemoryStore, bytes: Vec<u8>, clock: &Clock) -> Result<Self, Failure> {
         let report = ShadowReport { hash: transform.component().hash().to_owned(), since_ms: clock.now_ms(), ..ShadowReport::default() };
         let report = Arc::new(Mutex::new(report));
         let (batches, received) = sync_channel(limits::SHADOW_BATCHES_MAX);
         let (noted, clock) = (report.clone(), clock.clone());
         let thread = std::thread::Builder::new().name("rowmill-shadow".to_owned());
-        let started = thread.spawn(move || follow(transform, &received, &noted, &clock));
+        let started = thread.spawn(move || follow(transform, &store, &received, &noted, &clock));
         started.map_err(|error| Failure::unavailable(format!("cannot start a thread for the shadow: {error}")))?;
         Ok(Self { report, batches, bytes })
     }
@@ -101,11 +101,13 @@ impl ShadowPlace {
     }
 }
 
-fn follow(mut transform: Transform, batches: &Receiver<Worked>, report: &Mutex<ShadowReport>, clock: &Clock) {
+fn follow(mut transform: Transform, store: &MemoryStore, batches: &Receiver<Worked>, report: &Mutex<ShadowReport>, clock: &Clock) {
+    let values: Arc<dyn KeyValues> = Arc::new(store.clone());
     while let Ok(Worked { changes, outcomes, took }) = batches.recv() {
         let started = clock.instant();
-        match transform.run(&changes) {
-            Ok(new) => {
+        match transform.run(&changes, &values) {
+            Ok(Ran { outcomes: new, written }) => {
+                store.apply(written);
                 let mut report = locked(report);
                 report.present_seconds += took.as_secs_f64();
                 report.shadow_seconds += started.elapsed().as_secs_f64();

@@ -17,6 +17,7 @@ use crate::metrics::Metrics;
 use crate::pipeline::courier::Courier;
 use crate::pipeline::deliver::Deliverer;
 use crate::pipeline::document::IndexNames;
+use crate::pipeline::guest_store::GuestStore;
 use crate::pipeline::metrics::PipelineMetrics;
 use crate::pipeline::process::Processor;
 use crate::pipeline::progress::Progress;
@@ -30,7 +31,7 @@ use crate::sink::{Sink, SinkContext};
 use crate::source::SourceContext;
 use crate::source::decode::Decoder;
 use crate::state::{PipelineState, StateError, Store};
-use crate::transform::{Component, Engine, Transform, TransformMetrics, Transformer};
+use crate::transform::{Component, Engine, KeyValues, Transform, TransformMetrics, Transformer};
 
 /// How all pipelines came to their end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -258,6 +259,7 @@ async fn run_once(pipeline: &Pipeline, control: watch::Receiver<Control>, restar
     let source = plan.source.open(context).await?;
     let ends = if pipeline.until_caught_up { Some(source.ends().await?) } else { None };
     let processor = Processor {
+        store: pipeline.guest_store(&state),
         state,
         transformer,
         recent: pipeline.recent.clone(),
@@ -297,6 +299,12 @@ impl Pipeline {
     pub(super) fn open_state(&self) -> Result<PipelineState, StateError> {
         let state = self.store.pipeline(&self.plan.name, &self.plan.decode.version_unit())?;
         Ok(state.with_dead_letters(self.plan.dead_letters.clone()))
+    }
+
+    /// The guest's store, as `state` has it.
+    pub(super) fn guest_store(&self, state: &PipelineState) -> Arc<dyn KeyValues> {
+        let bytes_max = self.plan.transform.as_ref().map_or(0, |transform| transform.store_bytes);
+        Arc::new(GuestStore { values: state.values().clone(), bytes_max })
     }
 
     async fn open_transformer(&self) -> Result<Transformer, Failure> {

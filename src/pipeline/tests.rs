@@ -20,7 +20,7 @@ use crate::sink::{Sink, Verdict, WriteError};
 use crate::source::{Arrival, Source};
 use crate::state::settings::{Keep, StateSettings};
 use crate::state::{DeadLetter, LetterFilter, Store};
-use crate::transform::{Outcome, Transformer};
+use crate::transform::{Outcome, Overlay, Transformer};
 
 mod crashes;
 mod faults;
@@ -182,6 +182,8 @@ struct Bench {
     batch_documents: usize,
     /// What stands for the user's module; none: the row is the document.
     guest: Option<fn(&Change) -> Outcome>,
+    /// The same for one that keeps something.
+    keeping: Option<fn(&Change, &mut Overlay) -> Outcome>,
     /// Where dead letters go besides the state.
     letters_sink: Option<Arc<MemorySink>>,
 }
@@ -197,6 +199,7 @@ impl Bench {
             messages: Vec::new(),
             batch_documents: 3,
             guest: None,
+            keeping: None,
             letters_sink: None,
         }
     }
@@ -255,7 +258,10 @@ impl Bench {
             sink: self.sink.clone(),
             positions: Arc::new(Positions::new(state.positions().unwrap())),
             state,
-            transformer: self.guest.map_or(Transformer::Row, Transformer::Function),
+            transformer: match (self.keeping, self.guest) {
+                (Some(keeping), _) => Transformer::Keeping(keeping),
+                (None, guest) => guest.map_or(Transformer::Row, Transformer::Function),
+            },
             index: "items",
             keep: self.keep,
             batch: BatchSettings { max_documents: self.batch_documents, max_bytes: 1 << 20, max_wait: Duration::ZERO },

@@ -48,7 +48,7 @@ impl Processor {
             remembered.provisional = None;
             let index = self.indexes.of(&change);
             let source = Sourced::of_row(row.clone());
-            let planned = document::plan(&change, Vec::new(), Some(remembered), &index, &source).map_err(Failure::bug)?;
+            let planned = document::plan(&change, Vec::new(), Some(remembered), &index, &source);
             work.causes.extend(planned.writes.iter().map(|_| cause));
             writes.extend(planned.writes);
             work.effects.rows.push(RowChange { key: row, record, text: Text::Removed });

@@ -48,8 +48,10 @@ pub(super) mod family {
     pub const DEAD: &str = "dead_letters";
     /// Number of a dead letter that is to be replayed → nothing.
     pub const REPLAYS: &str = "replays";
+    /// Place and key → what a guest keeps there; nothing → what all of that counts.
+    pub const VALUES: &str = "values";
     /// All of them.
-    pub const ALL: [&str; 8] = [META, VERSIONS, ROWS, POSITIONS, MOVED, FLOORS, DEAD, REPLAYS];
+    pub const ALL: [&str; 9] = [META, VERSIONS, ROWS, POSITIONS, MOVED, FLOORS, DEAD, REPLAYS, VALUES];
 }
 
 /// What went wrong with the state.
@@ -162,17 +164,17 @@ impl Store {
                      set `decode.version = \"{stored}\"` again, or give the pipeline another name to read all anew"
                 )));
             }
-            return Ok(PipelineState::new(self.clone(), number));
+            return PipelineState::new(self.clone(), number);
         }
         let number = self.pipelines()?.into_iter().map(|(_, number)| number).max().unwrap_or(0) + 1;
         self.db.put_cf(meta, &key, encode(&(number, unit))?)?;
-        Ok(PipelineState::new(self.clone(), number))
+        PipelineState::new(self.clone(), number)
     }
 
     /// The part of a pipeline that has one already.
     pub fn existing_pipeline(&self, name: &str) -> Result<Option<PipelineState>, StateError> {
         let number = self.pipelines()?.into_iter().find(|(known, _)| known == name).map(|(_, number)| number);
-        Ok(number.map(|number| PipelineState::new(self.clone(), number)))
+        number.map(|number| PipelineState::new(self.clone(), number)).transpose()
     }
 
     /// The pipelines that have a part of the state.

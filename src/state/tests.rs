@@ -2,6 +2,7 @@
 
 mod codecs;
 mod letters;
+mod values;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -12,7 +12,7 @@ use crate::state::keys::{named, table_prefix};
 use crate::state::record::{decode, encode};
 use crate::state::settings::DeadLetterBounds;
 use crate::state::store::family;
-use crate::state::{DeadLetter, LaneRecord, MovedRow, RowKey, RowRecord, StateError, Store};
+use crate::state::{DeadLetter, LaneRecord, MovedRow, RowKey, RowRecord, StateError, Store, ValueChanges, Values};
 
 /// What a pipeline's loop works on.
 ///
@@ -26,6 +26,7 @@ pub struct PipelineState {
     staged_rows: HashMap<RowKey, Staged<(Arc<RowRecord>, Text)>>,
     staged_moved: HashMap<RowKey, Staged<Option<MovedRow>>>,
     floors: HashMap<Arc<str>, Option<Version>>,
+    values: Values,
 }
 
 /// Something of a batch that is not committed yet.
@@ -72,6 +73,8 @@ pub struct Effects {
     pub dead: Vec<DeadLetter>,
     /// Dead letters that were replayed: they go, but for those that are in `dead` again.
     pub replayed: Vec<u64>,
+    /// What the guest wrote to its store.
+    pub values: ValueChanges,
 }
 
 /// The rows of a batch being worked on: each key once, with what the batch has done to it so far.
@@ -127,9 +130,9 @@ impl Rows {
 }
 
 impl PipelineState {
-    pub(super) fn new(store: Store, number: u32) -> Self {
-        let dead_letters = DeadLetterBounds::default();
-        Self { store, number, dead_letters, staged_rows: HashMap::new(), staged_moved: HashMap::new(), floors: HashMap::new() }
+    pub(super) fn new(store: Store, number: u32) -> Result<Self, StateError> {
+        let (dead_letters, values) = (DeadLetterBounds::default(), Values::open(&store, number)?);
+        Ok(Self { store, number, dead_letters, staged_rows: HashMap::new(), staged_moved: HashMap::new(), floors: HashMap::new(), values })
     }
 
     /// The same, with other bounds of dead letters.
@@ -140,6 +143,11 @@ impl PipelineState {
     /// The database this is a part of.
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// What the guest keeps.
+    pub fn values(&self) -> &Values {
+        &self.values
     }
 
     #[cfg(test)]
@@ -260,6 +268,9 @@ impl PipelineState {
         for (table, version) in &effects.floors {
             self.floors.insert(table.clone(), Some(*version));
         }
+        if !effects.values.is_empty() {
+            self.values.stage(batch, &effects.values);
+        }
     }
 
     /// Corrects the staged record of a row whose document was refused, so that its body is not taken for written.
@@ -280,6 +291,9 @@ impl PipelineState {
         for (table, version) in &effects.floors {
             writes.put_cf(floors, named(self.number, table), encode(version)?);
         }
+        if !effects.values.is_empty() {
+            self.values.write(&mut writes, &effects.values)?;
+        }
         if effects.dead.is_empty() && effects.replayed.is_empty() {
             self.store.db.write_opt(writes, &WriteOptions::default())?;
         } else {
@@ -299,6 +313,7 @@ impl PipelineState {
             self.store.cache.insert(row.key, row.record);
         }
         self.staged_moved.retain(|_, staged| staged.batch != batch);
+        self.values.written(batch, &effects.values);
         Ok(())
     }
 

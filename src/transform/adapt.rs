@@ -55,6 +55,8 @@ fn said(error: impl std::fmt::Display) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use expect_test::expect;
 
     use super::component;
@@ -62,7 +64,7 @@ mod tests {
     use crate::transform::binary::Binary;
     use crate::transform::guest::tests::change;
     use crate::transform::settings::TransformSettings;
-    use crate::transform::{Component, Engine, Transform, TransformMetrics};
+    use crate::transform::{Component, Engine, KeyValues, MemoryStore, Transform, TransformMetrics};
 
     /// What a C compiler makes of a transform that asks for the time and has one output, a reject with its reason.
     const CORE: &str = r#"(module
@@ -95,10 +97,12 @@ mod tests {
             timeout: std::time::Duration::from_secs(1),
             memory_bytes: 1 << 20,
             before: false,
+            store_bytes: 0,
         };
         let metrics = TransformMetrics::declare(&Metrics::detached());
         let mut transform = Transform::start(&component, &settings, &metrics).unwrap();
-        assert_eq!(transform.run(&[change("{}")]).unwrap(), [Err("cold".to_owned())]);
+        let store: Arc<dyn KeyValues> = Arc::new(MemoryStore::new(0));
+        assert_eq!(transform.run(&[change("{}")], &store).unwrap().outcomes, [Err("cold".to_owned())]);
     }
 
     #[test]

@@ -199,7 +199,14 @@ mod tests {
 
     fn settings(module: &Path) -> TransformSettings {
         let timeout = std::time::Duration::from_secs(1);
-        TransformSettings { module: module.into(), config: serde_json::json!({}), timeout, memory_bytes: 1 << 20, before: false }
+        TransformSettings {
+            module: module.into(),
+            config: serde_json::json!({}),
+            timeout,
+            memory_bytes: 1 << 20,
+            before: false,
+            store_bytes: 0,
+        }
     }
 
     /// The sentence after "the module NAME ", as far as a line goes.

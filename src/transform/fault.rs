@@ -5,7 +5,9 @@ use rustc_demangle::demangle;
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::I32Exit;
 
-use crate::limits::{GUEST_FRAMES_MAX, GUEST_LAST_WORDS_BYTES_MAX, GUEST_OUTPUT_BYTES_MAX};
+use crate::limits::{
+    GUEST_FRAMES_MAX, GUEST_LAST_WORDS_BYTES_MAX, GUEST_OUTPUT_BYTES_MAX, GUEST_STORE_WRITE_BYTES_MAX, GUEST_STORE_WRITES_MAX,
+};
 use crate::transform::host::Given;
 use crate::transform::words::one_line;
 
@@ -25,11 +27,13 @@ pub enum Reason {
     Error,
     /// What it returned cannot be used.
     Output,
+    /// It wrote too much to its store.
+    Store,
 }
 
 impl Reason {
     /// Every reason, so that each is counted from 0.
-    pub const ALL: [Reason; 5] = [Reason::Trap, Reason::Timeout, Reason::Memory, Reason::Error, Reason::Output];
+    pub const ALL: [Reason; 6] = [Reason::Trap, Reason::Timeout, Reason::Memory, Reason::Error, Reason::Output, Reason::Store];
 
     /// The word used in metrics and logs.
     pub fn as_str(self) -> &'static str {
@@ -39,6 +43,7 @@ impl Reason {
             Reason::Memory => "memory",
             Reason::Error => "error",
             Reason::Output => "output",
+            Reason::Store => "store",
         }
     }
 }
@@ -70,6 +75,12 @@ impl Fault {
     pub fn timeout(given: &Given) -> Self {
         let timeout = humantime::format_duration(given.timeout);
         Self::new(Reason::Timeout, format!("the guest was not done in {timeout} (transform.timeout)"))
+    }
+
+    /// The call wrote more to the store than a call may.
+    pub fn store() -> Self {
+        let max = ByteSize::b(GUEST_STORE_WRITE_BYTES_MAX);
+        Self::new(Reason::Store, format!("the guest wrote to its store more than {GUEST_STORE_WRITES_MAX} times or {max} in one call"))
     }
 
     /// Reads wasmtime's error. `refused_memory`: the guest had asked for more than it may have. `last_words`: what it had

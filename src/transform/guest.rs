@@ -7,16 +7,17 @@ use tracing::{debug, warn};
 use crate::error::Failure;
 use crate::event::Change;
 use crate::limits::{GUEST_BATCH_BYTES_MAX, GUEST_BATCH_CHANGES_MAX};
-use crate::transform::Outcome;
 use crate::transform::component::Component;
 use crate::transform::cut::cut;
 use crate::transform::fault::{Fault, Reason};
 use crate::transform::host::Given;
 use crate::transform::instance::Instance;
 use crate::transform::metrics::TransformMetrics;
-use crate::transform::output::{Gathered, gather};
+use crate::transform::output::{Gathered, check_ids, gather};
+use crate::transform::overlay::{KeyValues, Overlay};
 use crate::transform::settings::TransformSettings;
 use crate::transform::thread::apart;
+use crate::transform::{Outcome, Ran};
 
 /// A component and its present instance.
 pub struct Transform {
@@ -25,6 +26,16 @@ pub struct Transform {
     /// None after a fault, until the next call.
     instance: Option<Instance>,
     call_changes_max: usize,
+}
+
+/// What a call came to.
+enum Called {
+    /// An outcome for each change.
+    Done(Vec<Outcome>),
+    /// Some of its changes came to nothing, and it wrote to the store: for which of them is not known.
+    Mixed,
+    /// Nothing usable.
+    Failed(Fault),
 }
 
 impl Transform {
@@ -47,33 +58,51 @@ impl Transform {
         self.given.metrics.serving(self.component.short_hash(), self.component.version());
     }
 
-    /// One outcome for each change, in order.
+    /// One outcome for each change, in order, and what they wrote to the store.
     ///
     /// A call that fails as a whole (a trap, no end in time, no memory, an error, an output for a foreign change) is made
     /// again change by change, and only those that fail alone are errors. That runs every change at most twice and waits
     /// for `timeout` once, and once more for each change that never ends; by halves, one endless change in a thousand
     /// would be waited for eleven times. The guest may so see a change twice, the second time in a new instance.
     ///
-    /// An error means that a guest that worked cannot be instantiated any more: nothing is known of any change.
+    /// A change that is an error has written nothing. A call that wrote, and came to an error for some of its changes, is
+    /// made again in the same way: nothing else tells whose writes are whose.
+    ///
+    /// An error means that a guest that worked cannot be instantiated any more, or that `store` cannot be read: nothing is
+    /// known of any change.
     ///
     /// Blocks for as long as the guest computes, from wherever it is called.
-    pub fn run(&mut self, changes: &[Change]) -> Result<Vec<Outcome>, Failure> {
-        apart(|| self.run_batches(changes))
+    pub fn run(&mut self, changes: &[Change], store: &Arc<dyn KeyValues>) -> Result<Ran, Failure> {
+        apart(|| {
+            self.given.store.begin(Overlay::new(store.clone()));
+            let outcomes = self.run_batches(changes);
+            let written = self.given.store.end().map(Overlay::into_written).unwrap_or_default();
+            Ok(Ran { outcomes: outcomes?, written })
+        })
     }
 
     /// Runs changes that earlier code took, as a trial: fails with the reason where a call gives nothing usable. A change
-    /// that is rejected is none of that. Blocks, as [`Transform::run`].
-    pub fn try_out(&mut self, changes: &[Change]) -> Result<Vec<Outcome>, String> {
-        let failed = |reason: &str| format!("the module failed on a recent change: {reason}");
+    /// that is rejected is none of that. Nothing of it is kept. Blocks, as [`Transform::run`].
+    pub fn try_out(&mut self, changes: &[Change], store: &Arc<dyn KeyValues>) -> Result<Vec<Outcome>, String> {
         apart(|| {
-            let mut outcomes = Vec::with_capacity(changes.len());
-            for batch in cut(changes, self.call_changes_max, GUEST_BATCH_BYTES_MAX) {
-                self.given.log_lines.renew();
-                let called = self.call(batch).map_err(|failure| failed(&failure.message))?;
-                outcomes.extend(called.map_err(|fault| failed(&fault.message))?);
-            }
-            Ok(outcomes)
+            self.given.store.begin(Overlay::new(store.clone()));
+            let tried = self.try_batches(changes);
+            self.given.store.end();
+            tried.map_err(|reason| format!("the module failed on a recent change: {reason}"))
         })
+    }
+
+    fn try_batches(&mut self, changes: &[Change]) -> Result<Vec<Outcome>, String> {
+        let mut outcomes = Vec::with_capacity(changes.len());
+        for batch in cut(changes, self.call_changes_max, GUEST_BATCH_BYTES_MAX) {
+            self.given.log_lines.renew();
+            match self.call(batch).map_err(|failure| failure.message)? {
+                Called::Done(done) => outcomes.extend(done),
+                Called::Failed(fault) => return Err(fault.message),
+                Called::Mixed => self.run_batch(batch, &mut outcomes).map_err(|failure| failure.message)?,
+            }
+        }
+        Ok(outcomes)
     }
 
     fn run_batches(&mut self, changes: &[Change]) -> Result<Vec<Outcome>, Failure> {
@@ -86,31 +115,33 @@ impl Transform {
     }
 
     fn run_batch(&mut self, batch: &[Change], outcomes: &mut Vec<Outcome>) -> Result<(), Failure> {
-        let fault = match self.call(batch)? {
-            Ok(good) => {
+        let reason = match self.call(batch)? {
+            Called::Done(good) => {
                 outcomes.extend(good);
                 return Ok(());
             }
-            Err(fault) if batch.len() == 1 => {
+            Called::Failed(fault) if batch.len() == 1 => {
                 outcomes.push(Err(self.told(fault)));
                 return Ok(());
             }
-            Err(fault) => fault,
+            Called::Failed(fault) => Some(fault.reason),
+            Called::Mixed => None,
         };
-        let (pipeline, reason) = (&**self.given.metrics.pipeline(), fault.reason.as_str());
-        debug!(pipeline, reason, changes = batch.len(), "a call of the guest failed: its changes are tried one by one");
+        let (pipeline, why) = (&**self.given.metrics.pipeline(), reason.map_or("it wrote, and rejected some", Reason::as_str));
+        debug!(pipeline, why, changes = batch.len(), "a call of the guest cannot be used: its changes are tried one by one");
         let mut guilty = 0;
         for change in batch {
             match self.call(std::slice::from_ref(change))? {
-                Ok(good) => outcomes.extend(good),
-                Err(fault) => {
+                Called::Done(good) => outcomes.extend(good),
+                Called::Mixed => return Err(Failure::bug("the writes of one change are not known to be its own")),
+                Called::Failed(fault) => {
                     guilty += 1;
                     outcomes.push(Err(self.told(fault)));
                 }
             }
         }
-        if fault.reason == Reason::Timeout && guilty == 0 {
-            self.call_less(batch.len());
+        if let Some(reason @ (Reason::Timeout | Reason::Store)) = reason.filter(|_| guilty == 0) {
+            self.call_less(batch.len(), reason);
         }
         Ok(())
     }
@@ -124,15 +155,19 @@ impl Transform {
         fault.message
     }
 
-    /// A batch that is in time change by change was only too long for its deadline: the next ones are shorter.
-    fn call_less(&mut self, changes: usize) {
+    /// A batch that is within its bounds change by change was only too long for them: the next ones are shorter.
+    fn call_less(&mut self, changes: usize, reason: Reason) {
         self.call_changes_max = (changes / 2).max(1);
         let (pipeline, changes) = (&**self.given.metrics.pipeline(), self.call_changes_max);
-        warn!(pipeline, changes, "the guest is too slow for its batches: the next are shorter; raise transform.timeout to keep them");
+        if reason == Reason::Timeout {
+            warn!(pipeline, changes, "the guest is too slow for its batches: the next are shorter; raise transform.timeout to keep them");
+        } else {
+            warn!(pipeline, changes, "the guest writes too much to its store for its batches: the next are shorter");
+        }
     }
 
     /// One call, of an instance made anew where the last one died.
-    fn call(&mut self, changes: &[Change]) -> Result<Result<Vec<Outcome>, Fault>, Failure> {
+    fn call(&mut self, changes: &[Change]) -> Result<Called, Failure> {
         let instance = match &mut self.instance {
             Some(instance) => instance,
             none => none.insert(
@@ -140,14 +175,38 @@ impl Transform {
                     .map_err(|fault| Failure::unavailable(format!("the guest cannot be started again after a fault: {fault}")))?,
             ),
         };
+        let store = &self.given.store;
+        store.with(Overlay::begin_call);
         let called = instance.call(changes).and_then(|outputs| gather(changes.len(), outputs));
-        if let Err(fault) = &called {
-            self.given.metrics.count_fault(fault.reason);
-            if !fault.spares_the_instance() {
-                self.instance = None;
+        let has_written_too_much = store.with(Overlay::end_call).unwrap_or(Ok(false))?;
+        match called.and_then(|gathered| if has_written_too_much { Err(Fault::store()) } else { Ok(gathered) }) {
+            Ok(mut gathered) => {
+                for (change, outcome) in changes.iter().zip(&mut gathered.outcomes) {
+                    if let Ok(outputs) = outcome
+                        && let Err(reason) = check_ids(change, outputs)
+                    {
+                        *outcome = Err(reason);
+                    }
+                }
+                let is_mixed = store.with(|store| store.has_written()) == Some(true) && gathered.outcomes.iter().any(Result::is_err);
+                store.with(if is_mixed { Overlay::forget } else { Overlay::keep });
+                if is_mixed && changes.len() > 1 {
+                    instance.forget();
+                    return Ok(Called::Mixed);
+                }
+                instance.succeed();
+                Ok(Called::Done(self.counted(gathered)))
+            }
+            Err(fault) => {
+                self.given.metrics.count_fault(fault.reason);
+                store.with(Overlay::forget);
+                instance.forget();
+                if !fault.spares_the_instance() {
+                    self.instance = None;
+                }
+                Ok(Called::Failed(fault))
             }
         }
-        Ok(called.map(|gathered| self.counted(gathered)))
     }
 
     fn counted(&self, gathered: Gathered) -> Vec<Outcome> {

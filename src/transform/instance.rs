@@ -37,24 +37,24 @@ impl Instance {
         Ok(Self { store, guest, given })
     }
 
-    /// Passes `changes` and gives what the guest returned, unchecked. After a fault that does not spare it, this instance
-    /// is dead.
+    /// Passes `changes` and gives what the guest returned, unchecked; whether what it counted counts is yet to be said. After a fault
+    /// that does not spare it, this instance is dead.
     pub fn call(&mut self, changes: &[Change]) -> Result<Vec<types::Output>, Fault> {
         let changes: Vec<types::Change<'_>> = changes.iter().map(|change| lowered(change, self.given.before)).collect();
         begin(&mut self.store, &self.given);
         let called = self.guest.call_transform(&mut self.store, &changes);
-        let returned_outputs = finish(&mut self.store, &self.given, called)?;
-        let guest = self.store.data_mut();
-        match returned_outputs {
-            Ok(outputs) => {
-                guest.succeed();
-                Ok(outputs)
-            }
-            Err(reason) => {
-                guest.fail();
-                Err(returned("the guest returned an error", &reason))
-            }
-        }
+        let outputs = finish(&mut self.store, &self.given, called)?;
+        outputs.map_err(|reason| returned("the guest returned an error", &reason))
+    }
+
+    /// What the last call counted counts.
+    pub fn succeed(&mut self) {
+        self.store.data_mut().succeed();
+    }
+
+    /// It does not: the call is made again.
+    pub fn forget(&mut self) {
+        self.store.data_mut().forget();
     }
 }
 
@@ -75,12 +75,9 @@ fn finish<T>(store: &mut Store<Guest>, given: &Given, called: wasmtime::Result<T
     let guest = store.data_mut();
     match called {
         Ok(given_back) if !guest.overslept() => Ok(given_back),
-        Ok(_) => {
-            guest.fail();
-            Err(Fault::timeout(given))
-        }
+        Ok(_) => Err(Fault::timeout(given)),
         Err(error) => {
-            let last_words = guest.fail();
+            let last_words = guest.last_words();
             Err(Fault::of_trap(&error, given, guest.bounds.take_refused(), &last_words))
         }
     }

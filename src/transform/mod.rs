@@ -19,12 +19,16 @@ mod fault;
 mod guest;
 mod host;
 mod instance;
+mod memory;
 mod metrics;
 mod output;
+mod overlay;
 pub mod settings;
 mod thread;
 mod words;
 mod world;
+
+use std::sync::Arc;
 
 use bytestring::ByteString;
 
@@ -34,7 +38,9 @@ use crate::event::{Change, JsonText};
 pub use component::{Component, Unfit};
 pub use engine::Engine;
 pub use guest::Transform;
+pub use memory::MemoryStore;
 pub use metrics::TransformMetrics;
+pub use overlay::{KeyValues, Overlay, Page, Written, entry_bytes};
 
 /// What makes outputs of changes.
 pub enum Transformer {
@@ -45,16 +51,52 @@ pub enum Transformer {
     /// A function that stands for a module in tests of the pipeline.
     #[cfg(test)]
     Function(fn(&Change) -> Outcome),
+    /// The same for a module that keeps something.
+    #[cfg(test)]
+    Keeping(fn(&Change, &mut Overlay) -> Outcome),
+}
+
+/// What a batch came to.
+#[derive(Debug)]
+pub struct Ran {
+    /// One for each change, in order.
+    pub outcomes: Vec<Outcome>,
+    /// What becomes of the store.
+    pub written: Written,
+}
+
+impl Ran {
+    fn without_store(changes: &[Change], outcome: impl Fn(&Change) -> Outcome) -> Self {
+        let outcomes = changes.iter().map(|change| checked(change, outcome(change))).collect();
+        Self { outcomes, written: Written::default() }
+    }
 }
 
 impl Transformer {
-    /// One outcome for each change, in order. Blocks: see [`Transform::run`].
-    pub fn run(&mut self, changes: &[Change]) -> Result<Vec<Outcome>, Failure> {
+    /// Works on a batch of changes. Blocks: see [`Transform::run`].
+    pub fn run(&mut self, changes: &[Change], store: &Arc<dyn KeyValues>) -> Result<Ran, Failure> {
         match self {
-            Transformer::Row => Ok(changes.iter().map(|change| Ok(row(change))).collect()),
-            Transformer::Guest(transform) => transform.run(changes),
+            Transformer::Row => Ok(Ran::without_store(changes, |change| Ok(row(change)))),
+            Transformer::Guest(transform) => transform.run(changes, store),
             #[cfg(test)]
-            Transformer::Function(function) => Ok(changes.iter().map(function).collect()),
+            Transformer::Function(function) => Ok(Ran::without_store(changes, *function)),
+            #[cfg(test)]
+            Transformer::Keeping(function) => {
+                let mut overlay = Overlay::new(store.clone());
+                let outcome = |change| {
+                    overlay.begin_call();
+                    let outcome = checked(change, function(change, &mut overlay));
+                    overlay.end_call()?;
+                    if outcome.is_ok() {
+                        overlay.keep()
+                    } else {
+                        overlay.forget()
+                    }
+                    Ok(outcome)
+                };
+                let outcomes: Result<_, Failure> = changes.iter().map(outcome).collect();
+                Ok(Ran { outcomes: outcomes?, written: overlay.into_written() })
+            }
         }
     }
 }
@@ -98,6 +140,10 @@ pub struct Target {
 
 /// What became of one change: its outputs, or one sentence saying why there are none.
 pub type Outcome = Result<Vec<Output>, String>;
+
+fn checked(change: &Change, outcome: Outcome) -> Outcome {
+    outcome.and_then(|outputs| output::check_ids(change, &outputs).map(|()| outputs))
+}
 
 /// What a row gives without a module: itself. A row that is gone gives nothing, so the host deletes its document.
 fn row(change: &Change) -> Vec<Output> {

@@ -3,7 +3,7 @@
 use bytestring::ByteString;
 use serde::de::IgnoredAny;
 
-use crate::event::JsonText;
+use crate::event::{Change, JsonText};
 use crate::limits::{DOCUMENT_ID_BYTES_MAX, GUEST_LAST_WORDS_BYTES_MAX, GUEST_OUTPUTS_MAX, JSON_DEPTH_MAX};
 use crate::transform::fault::{Fault, Reason};
 use crate::transform::words::one_line;
@@ -49,6 +49,24 @@ pub fn gather(changes: usize, outputs: Vec<types::Output>) -> Result<Gathered, F
         }
     }
     Ok(Gathered { outcomes, unusable })
+}
+
+/// Whether each document of a change has an id: of its own or, by default, the row's key.
+pub fn check_ids(change: &Change, outputs: &[Output]) -> Result<(), String> {
+    for output in outputs {
+        let (Output::Index { target, .. } | Output::Delete { target }) = output else { continue };
+        let id = target.id.as_ref().or(change.key.as_ref().map(|key| &key.id));
+        let Some(id) = id else {
+            return Err(format!("table {} has no key: give it a primary key, or a transform that names each document's id", change.table));
+        };
+        if id.is_empty() {
+            return Err("the document's id is empty".to_owned());
+        }
+        if id.len() > DOCUMENT_ID_BYTES_MAX {
+            return Err(format!("the document's id has {} bytes, and search servers take {DOCUMENT_ID_BYTES_MAX}", id.len()));
+        }
+    }
+    Ok(())
 }
 
 fn foreign(change: u32, changes: usize) -> Fault {

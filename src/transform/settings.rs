@@ -9,6 +9,9 @@ use crate::settings::Section;
 /// What the smallest guest of any toolchain takes: one page of 64 KiB for data, and its stack.
 const MEMORY_BYTES_MIN: u64 = 1 << 20;
 
+/// Some two million counters. What batches at work have written is held in memory: at worst this much for each of them.
+pub const STORE_BYTES_DEFAULT: u64 = 256 << 20;
+
 /// The user's module and what it is given.
 #[derive(Clone, Debug)]
 pub struct TransformSettings {
@@ -22,6 +25,8 @@ pub struct TransformSettings {
     pub memory_bytes: usize,
     /// Whether changes carry the row before.
     pub before: bool,
+    /// What its store may hold.
+    pub store_bytes: u64,
 }
 
 /// Reads `[pipelines.….transform]`.
@@ -43,5 +48,6 @@ pub fn read(section: &Section<'_>) -> TransformSettings {
         timeout,
         memory_bytes: usize::try_from(memory).unwrap_or(usize::MAX),
         before: section.boolean("before", false),
+        store_bytes: section.size("store", STORE_BYTES_DEFAULT),
     }
 }

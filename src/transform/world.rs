@@ -5,4 +5,5 @@ wasmtime::component::bindgen!({
     world: "rowmill:transform/transform",
     // Changes are lowered straight from the messages they came in: no text is copied on our side.
     ownership: Borrowing { duplicate_if_necessary: true },
+    with: { "wasi:keyvalue/store.bucket": crate::transform::host::Bucket },
 });

@@ -4,20 +4,25 @@
 //! `transforms/target/modules`.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
 use prometheus::{Encoder, Registry, TextEncoder};
 use rowmill::error::{Failure, Kind};
-use rowmill::event::{Change, JsonText, Operation, Origin, Version};
+use rowmill::event::{Change, JsonText, Key, Operation, Origin, Version};
 use rowmill::metrics::Metrics;
 use rowmill::transform::settings::TransformSettings;
-use rowmill::transform::{Component, Engine, Outcome, Output, Transform, TransformMetrics};
+use rowmill::transform::{Component, Engine, KeyValues, MemoryStore, Outcome, Output, Ran, Transform, TransformMetrics};
 use serde_json::json;
+
+mod store;
 
 /// Long enough for a busy machine, short enough to wait for.
 const TIMEOUT: Duration = Duration::from_millis(300);
+
+/// What a guest's store may hold here.
+const STORE_BYTES: u64 = 1 << 20;
 
 fn module(name: &str) -> PathBuf {
     let dir = std::env::var_os("ROWMILL_MODULES")
@@ -28,7 +33,7 @@ fn module(name: &str) -> PathBuf {
 }
 
 fn settings(name: &str, config: serde_json::Value) -> TransformSettings {
-    TransformSettings { module: module(name), config, timeout: TIMEOUT, memory_bytes: 64 << 20, before: false }
+    TransformSettings { module: module(name), config, timeout: TIMEOUT, memory_bytes: 64 << 20, before: false, store_bytes: STORE_BYTES }
 }
 
 /// One engine for all tests: compiling takes longer than they do.
@@ -46,16 +51,21 @@ fn component(name: &str) -> Component {
 /// A transform and what it counts.
 struct Host {
     transform: Transform,
+    store: MemoryStore,
     registry: Registry,
 }
 
 impl Host {
     fn new(name: &str, config: serde_json::Value) -> Result<Self, Failure> {
+        Self::with(settings(name, config), name)
+    }
+
+    fn with(settings: TransformSettings, name: &str) -> Result<Self, Failure> {
         let registry = Registry::new();
         let metrics = TransformMetrics::declare(&Metrics::new(registry.clone(), "shop"));
-        let transform = Transform::start(&component(name), &settings(name, config), &metrics)?;
+        let transform = Transform::start(&component(name), &settings, &metrics)?;
         transform.announce();
-        Ok(Self { transform, registry })
+        Ok(Self { transform, store: MemoryStore::new(STORE_BYTES), registry })
     }
 
     fn hostile() -> Self {
@@ -65,7 +75,10 @@ impl Host {
     /// The outcomes of rows, as text.
     fn run(&mut self, rows: &[&str]) -> Vec<String> {
         let changes: Vec<Change> = rows.iter().map(|row| change(row)).collect();
-        self.transform.run(&changes).unwrap().into_iter().map(shown).collect()
+        let store: Arc<dyn KeyValues> = Arc::new(self.store.clone());
+        let Ran { outcomes, written } = self.transform.run(&changes, &store).unwrap();
+        self.store.apply(written);
+        outcomes.into_iter().map(shown).collect()
     }
 
     /// Lines of `/metrics` that are not 0 and begin with `rowmill_guest`; of many, how many.
@@ -83,7 +96,7 @@ fn change(row: &str) -> Change {
         operation: Operation::Create,
         source: "shop".into(),
         table: "public.products".into(),
-        key: None,
+        key: Some(Key { id: "1".into(), json: "{\"id\":1}".into() }),
         before: None,
         after: Some(JsonText::from(row)),
         version: Version::new(1, 0),
@@ -376,6 +389,12 @@ fn a_guest_that_does_not_start_says_why() {
             ],
         ),
         ("init_sleep", expect!["did not start: the guest was not done in 300ms (transform.timeout)"]),
+        (
+            "init_keep",
+            expect![
+                "did not start: init refused the configuration: store: the store is open while changes are transformed, and not in init"
+            ],
+        ),
     ] {
         let failure = Host::new("hostile", json!({ "mode": mode })).err().unwrap();
         assert_eq!(failure.kind, Kind::Misconfigured);
@@ -438,4 +457,47 @@ fn a_batch_that_is_only_too_long_is_done_in_parts() {
 async fn a_guest_may_print_and_sleep_where_time_stands_still() {
     let outcomes = Host::hostile().run(&["{\"mode\":\"print_flood\",\"count\":10}", "{\"mode\":\"sleep\"}"]);
     assert!(outcomes[0].starts_with("index ") && outcomes[1].starts_with("error: the guest was not done"), "{outcomes:?}");
+}
+
+/// Built on the day of 1.0.0, and never since.
+#[test]
+fn a_guest_of_1_0_0_still_has_its_whole_contract() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests/contract-1.0.0.wasm");
+    let with = |config| TransformSettings { module: path.clone(), before: true, ..settings("hostile", config) };
+    let component = Component::load(engine(), &with(json!({}))).unwrap();
+    let registry = Registry::new();
+    let metrics = TransformMetrics::declare(&Metrics::new(registry.clone(), "shop"));
+    let refused = Transform::start(&component, &with(json!({})), &metrics).err().unwrap();
+    assert!(refused.message.ends_with("init refused the configuration: setting `greeting` is missing"), "{refused}");
+    let transform = Transform::start(&component, &with(json!({"greeting": "hi", "n": 1})), &metrics).unwrap();
+    let mut host = Host { transform, store: MemoryStore::new(STORE_BYTES), registry };
+    let of = |operation| Change { operation, ts_ms: 5, ..change("{\"a\":1.50}") };
+    let changes = [
+        of(Operation::Create),
+        Change { before: Some("{\"a\":1}".into()), ..of(Operation::Update) },
+        Change { after: None, ..of(Operation::Delete) },
+        of(Operation::Read),
+        of(Operation::Refresh),
+        of(Operation::Create),
+    ];
+    let run = |host: &mut Host, changes: &[Change]| {
+        let store: Arc<dyn KeyValues> = Arc::new(host.store.clone());
+        let Ran { outcomes, written } = host.transform.run(changes, &store).unwrap();
+        host.store.apply(written);
+        outcomes.into_iter().map(shown).collect::<Vec<_>>().join("\n")
+    };
+    expect![[r#"
+        index {"count":1,"many":1,"exists":true,"keys":2,"last":8}
+        index {"source":"shop","table":"public.products","key":{"id":1},"before":{"a":1},"after":{"a":1.50},"version":[1,0],"ts_ms":5}
+        delete
+        emit to read
+        index {"source":"shop","table":"public.products","key":{"id":1},"before":null,"after":{"a":1.50},"version":[1,0],"ts_ms":5}
+        index {"count":2,"many":1,"exists":true,"keys":2,"last":8}"#]]
+    .assert_eq(&run(&mut host, &changes));
+    let gone = Change { after: None, ..of(Operation::Read) };
+    assert_eq!(run(&mut host, &[gone]), "error: a row that is not there");
+    expect![[r#"
+        rowmill_guest_counter_total{name="changes",pipeline="shop"} 7
+        rowmill_guest_gauge{name="last",pipeline="shop"} 5"#]]
+    .assert_eq(&host.counted());
 }

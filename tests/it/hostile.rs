@@ -39,10 +39,27 @@ const GUILTY: &[&str] = &[
     "odd_index",
     "reject",
     "long_reason",
+    "keep_trap",
+    "keep_reject",
+    "keep_flood",
+    "keep_full",
 ];
 
 /// What is odd, or done out of bounds, and costs nobody's event.
-const ODD: &[&str] = &["ok", "not_in_company", "trap_on_nth", "long_log", "odd_metrics", "newlines", "twice_named", "spy"];
+const ODD: &[&str] = &[
+    "ok",
+    "not_in_company",
+    "trap_on_nth",
+    "long_log",
+    "odd_metrics",
+    "newlines",
+    "twice_named",
+    "spy",
+    "keep",
+    "keep_huge",
+    "keep_list",
+    "keep_open",
+];
 
 /// Longer than any good event takes on a busy machine, for a whole batch of them; loops are waited for so long.
 const TIMEOUT_MS: u64 = 400;
@@ -123,7 +140,7 @@ fn only_the_guilty_are_dead_letters_and_every_other_event_is_a_document() {
     // Each sort twice, among a hundred good ones each.
     let count = 2 * 100 * modes.len();
     let config = configured(dir.path(), &[pipeline(dir.path(), "p", &events(count, 100, &modes), TIMEOUT_MS)]);
-    let mut running = Running::start(binary().arg("run").arg(config));
+    let mut running = Running::start(binary().arg("run").arg(&config));
     let url = running.url();
     let seen = wait_for("all events", Duration::from_secs(180), || Some(applied(&url, "p")).filter(|seen| *seen >= count as u64));
     assert_eq!(seen, count as u64);
@@ -152,6 +169,11 @@ fn only_the_guilty_are_dead_letters_and_every_other_event_is_a_document() {
     println!("peak memory beside {} guilty events: {} MiB", guilty.len(), memory >> 10);
     assert!(memory < MEMORY_KIB_MAX, "{memory} KiB");
     assert!(running.terminate().success());
+    // Whatever befell the calls it was in: each of the two that count themselves, and were applied, has counted once.
+    let kept = succeed(rowmill().arg("state").arg(&config).args(["store", "p", "kept"]));
+    assert_eq!(kept.trim(), r#"{"key":"kept","value":"2"}"#);
+    let all = succeed(rowmill().arg("state").arg(&config).args(["store", "p", "--limit", "10000"]));
+    assert_eq!(all.lines().count(), 1 + 2_500, "and what was listed, but nothing of the guilty");
 }
 
 /// A million lines of one event: a hundred are passed on, and the event is a document like any other.

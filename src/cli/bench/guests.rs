@@ -14,7 +14,7 @@ use super::super::{DONE, failed};
 use crate::event::{Change, JsonText, Key, Operation, Origin, Version};
 use crate::metrics::Metrics;
 use crate::transform::settings::TransformSettings;
-use crate::transform::{Component, Engine, Transform, TransformMetrics};
+use crate::transform::{Component, Engine, KeyValues, MemoryStore, Transform, TransformMetrics};
 
 /// Changes in one call.
 const BATCHES: [usize; 3] = [1, 100, 1_000];
@@ -91,6 +91,7 @@ fn guest(module: &Path, changes: &[Change], cpu_seconds: f64) -> Result<Figures,
         timeout: Duration::from_secs(1),
         memory_bytes: 64 << 20,
         before: false,
+        store_bytes: 0,
     };
     let said = |failure: crate::error::Failure| failure.message;
     let bytes = std::fs::read(module).map_err(|error| format!("{} cannot be read: {error}", module.display()))?;
@@ -116,10 +117,11 @@ fn guest(module: &Path, changes: &[Change], cpu_seconds: f64) -> Result<Figures,
     let metrics = TransformMetrics::declare(&Metrics::detached());
     let mut transform = Transform::start(&component, &settings, &metrics).map_err(said)?;
     let start_seconds = started.elapsed().as_secs_f64();
+    let store: Arc<dyn KeyValues> = Arc::new(MemoryStore::new(0));
     let mut per_cpu_second = Vec::new();
     for batch in BATCHES {
         per_cpu_second.push(speed(changes, batch, cpu_seconds, |changes| {
-            let outcomes = transform.run(changes).map_err(|failure| failure.message)?;
+            let outcomes = transform.run(changes, &store).map_err(|failure| failure.message)?.outcomes;
             outcomes.into_iter().find_map(Result::err).map_or(Ok(()), Err)
         })?);
     }

@@ -1,6 +1,7 @@
 //! One run of a module over recorded events, without gate, state or sink.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -12,8 +13,8 @@ use crate::metrics::Metrics;
 use crate::source::decode::settings::{DecodeSettings, Format, VersionFrom};
 use crate::source::decode::{Decoded, Decoder, LaneMemory};
 use crate::source::file;
-use crate::transform::settings::TransformSettings;
-use crate::transform::{Component, Engine, Outcome, Output, Target, Transform, TransformMetrics};
+use crate::transform::settings::{STORE_BYTES_DEFAULT, TransformSettings};
+use crate::transform::{Component, Engine, KeyValues, MemoryStore, Outcome, Output, Target, Transform, TransformMetrics};
 
 /// What to run, and how.
 pub struct Setup {
@@ -55,6 +56,7 @@ pub fn run(engine: &Engine, setup: &Setup, events: &[u8]) -> Result<Vec<String>,
         timeout: setup.timeout,
         memory_bytes: setup.memory_bytes,
         before: setup.before,
+        store_bytes: STORE_BYTES_DEFAULT,
     };
     let component = Component::load(engine, &settings).map_err(|failure| failure.message)?;
     let metrics = TransformMetrics::declare(&Metrics::detached());
@@ -71,7 +73,9 @@ pub fn run(engine: &Engine, setup: &Setup, events: &[u8]) -> Result<Vec<String>,
             }
         }
     }
-    let outcomes = transform.run(&changes).map_err(|failure| failure.message)?;
+    // Empty at the start, gone at the end.
+    let store: Arc<dyn KeyValues> = Arc::new(MemoryStore::new(settings.store_bytes));
+    let outcomes = transform.run(&changes, &store).map_err(|failure| failure.message)?.outcomes;
     for ((change, outcome), event) in changes.iter().zip(&outcomes).zip(places) {
         for shown in shown(event, change, outcome)? {
             lines.push((event, shown));

@@ -1,4 +1,4 @@
-//! Holds the index, the dead letters and what was settled against the model.
+//! Holds the index, the dead letters, the guest's store and what was settled against the model.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +10,8 @@ use super::module::{self, MARK};
 use super::sink::SimSink;
 use crate::event::{Lane, Version};
 use crate::pipeline::document::PROVISIONAL_DROP;
-use crate::state::DeadLetter;
+use crate::state::{DeadLetter, Values};
+use crate::transform::entry_bytes;
 
 /// At the end: the index is the database.
 pub fn index(history: &[Step], sink: &SimSink) {
@@ -100,6 +101,55 @@ pub fn settled(history: &[Step], positions: &[(Lane, u64)], sink: &SimSink) {
         let below = (version.first << 8) - 1 - PROVISIONAL_DROP;
         let is_excused = truncated > Some(*version) || sink.is_removed(name) || sink.was_above(name, below);
         assert!(is_excused, "settled {positions:?}: {name} is missing: {document:?}");
+    }
+}
+
+/// At the end of each life: the store is as large as it says, and no change has written to it twice.
+pub fn store(values: &Values, has_replayed: bool) -> BTreeMap<String, u64> {
+    let number = |key: &str| String::from_utf8(values.get(key).unwrap().unwrap().to_vec()).unwrap().parse::<u64>().unwrap();
+    let keys = values.keys(0, usize::MAX).unwrap();
+    let kept: BTreeMap<String, u64> = keys.into_iter().map(|(_, key)| (key.clone(), number(&key))).collect();
+    let bytes: u64 = kept.iter().map(|(key, number)| entry_bytes(key, number.to_string().as_bytes())).sum();
+    assert_eq!(values.bytes(), bytes, "{kept:?}");
+    let mut of_rows: BTreeMap<String, u64> = BTreeMap::new();
+    for (key, applied) in &kept {
+        let Some(change) = key.strip_prefix(module::APPLIED) else { continue };
+        assert!(*applied == 1 || has_replayed, "{key} was applied {applied} times");
+        *of_rows.entry(module::row_key(change.split('/').next().unwrap().parse().unwrap())).or_default() += applied;
+    }
+    let counters = kept.iter().filter(|(key, _)| key.starts_with("row/")).map(|(key, count)| (key.clone(), *count));
+    assert_eq!(counters.collect::<BTreeMap<_, _>>(), of_rows, "the counters of rows (left) are the sums of their changes (right)");
+    kept
+}
+
+/// At the end: every change has written once, and the last one of a row has the last word.
+///
+/// What is at or below a truncate may be read after it, and then is not applied. A rejected change has written nothing, however often it
+/// was replayed; others that are replayed write again.
+pub fn kept(history: &[Step], kept: &BTreeMap<String, u64>, has_replayed: bool) {
+    let truncated = truncates(history).map(|step| step.version).max();
+    let mut live: BTreeMap<u64, Option<u64>> = BTreeMap::new();
+    for step in history {
+        let (id, row) = match &step.done {
+            Done::Put(id, row) => (*id, Some(row)),
+            Done::Delete(id) => (*id, None),
+            Done::Truncate => continue,
+        };
+        let applied = kept.get(&module::applied_key(id, step.version)).copied().unwrap_or(0);
+        let is_rejected = row.is_some_and(|row| row["is"] == "rejected");
+        let may_be_late = truncated >= Some(step.version);
+        let is_right = match applied {
+            0 => is_rejected || may_be_late,
+            1 => !is_rejected,
+            _ => !is_rejected && has_replayed,
+        };
+        assert!(is_right, "{id} at {:?} was applied {applied} times: {row:?}", step.version);
+        if !is_rejected && !may_be_late {
+            live.insert(id, row.map(|row| row["n"].as_u64().unwrap()));
+        }
+    }
+    for (id, n) in live {
+        assert_eq!(kept.get(&module::live_key(id)).copied(), n, "row {id}");
     }
 }
 

@@ -106,7 +106,8 @@ impl Life<'_> {
             (Err(_), None) => unreachable!("killed without a death"),
         }
         let durable = durable.lock().unwrap().0.clone();
-        Left { committed: state.copy(), durable, state }
+        // Opened anew: as the next life finds it.
+        Left { committed: state.copy(), durable, state: self.open() }
     }
 
     fn open(&self) -> PipelineState {
@@ -135,7 +136,7 @@ impl Life<'_> {
             sink: self.sink.clone(),
             state,
             positions,
-            transformer: Transformer::Function(module::transform),
+            transformer: Transformer::Keeping(module::transform),
             index: "t",
             keep: self.keep,
             batch,

@@ -113,6 +113,7 @@ impl Simulation {
             self.work();
             let death = Death::roll(&self.chance);
             let left = self.live(death).await;
+            check::store(left.state.values(), self.has_replayed);
             self.fate_of_state(left);
             self.swap_module();
             let pause = self.draw(|chance| chance.random_range(0..120));
@@ -124,6 +125,7 @@ impl Simulation {
         check::index(&self.database.history, &self.sink);
         let letters = left.state.dead_letters(&LetterFilter::default(), 10_000).unwrap();
         check::dead_letters(&self.database, &letters, self.has_replayed);
+        check::kept(&self.database.history, &check::store(left.state.values(), self.has_replayed), self.has_replayed);
         // As many throws as before, or it is another number.
         self.draw(|chance| chance.random())
     }

@@ -1,4 +1,4 @@
-//! The user's code: a function whose generations tell themselves apart by a mark in the body.
+//! The user's code: a function whose generations tell themselves apart by a mark in the body, and which keeps count.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::model::names;
-use crate::event::{Change, JsonText, Version};
-use crate::transform::{Outcome, Output, Target};
+use crate::event::{Change, JsonText, Operation, Version};
+use crate::transform::{Outcome, Output, Overlay, Target};
 
 thread_local! {
     static GENERATION: Cell<u64> = const { Cell::new(0) };
@@ -16,6 +16,9 @@ thread_local! {
 
 /// The column of a document that holds the generation of the module that made it.
 pub const MARK: &str = "by";
+
+/// What the keys of [`applied_key`] begin with.
+pub const APPLIED: &str = "applied/";
 
 /// From here on this generation runs.
 pub fn swap(generation: u64) {
@@ -33,10 +36,27 @@ pub fn has_run(id: u64, version: Version, generation: u64) -> bool {
     RAN.with_borrow(|ran| ran.contains(&(id, version, generation)))
 }
 
+/// What counts how often a change was applied.
+pub fn applied_key(id: u64, version: Version) -> String {
+    format!("{APPLIED}{id}/{}/{}", version.first, version.second)
+}
+
+/// What counts the changes of a row.
+pub fn row_key(id: u64) -> String {
+    format!("row/{id}")
+}
+
+/// What holds the number of a row that is there.
+pub fn live_key(id: u64) -> String {
+    format!("live/{id}")
+}
+
 /// From a row to its documents.
-pub fn transform(change: &Change) -> Outcome {
+pub fn transform(change: &Change, store: &mut Overlay) -> Outcome {
     let generation = GENERATION.get();
     let id: u64 = change.key_id().parse().unwrap();
+    // First of all: whatever is rejected has written.
+    keep(change, id, store);
     RAN.with_borrow_mut(|ran| ran.insert((id, change.version, generation)));
     let Some(after) = change.after.as_ref().filter(|_| !change.is_delete()) else { return Ok(Vec::new()) };
     let mut row: Value = serde_json::from_str(after).unwrap();
@@ -51,4 +71,18 @@ pub fn transform(change: &Change) -> Outcome {
         Output::Index { target: Target { id, ..Target::default() }, body: body.clone() }
     };
     Ok(names.into_iter().map(document).collect())
+}
+
+fn keep(change: &Change, id: u64, store: &mut Overlay) {
+    if change.operation != Operation::Refresh {
+        store.increment(&applied_key(id, change.version), 1).unwrap();
+        store.increment(&row_key(id), 1).unwrap();
+    }
+    match &change.after {
+        Some(after) if !change.is_delete() => {
+            let row: Value = serde_json::from_str(after).unwrap();
+            store.set(&live_key(id), row["n"].to_string().into_bytes()).unwrap();
+        }
+        _ => store.delete(&live_key(id)).unwrap(),
+    }
 }

@@ -9,6 +9,7 @@ use crate::config::BatchSettings;
 use crate::metrics::Metrics;
 use crate::pipeline::deliver::Deliverer;
 use crate::pipeline::document::IndexNames;
+use crate::pipeline::guest_store::GuestStore;
 use crate::pipeline::metrics::PipelineMetrics;
 use crate::pipeline::process::Processor;
 use crate::pipeline::progress::Progress;
@@ -43,6 +44,7 @@ impl Parts {
         let metrics = PipelineMetrics::declare(&Metrics::detached());
         let progress = Arc::new(Progress::new(clock.clone()));
         let processor = Processor {
+            store: Arc::new(GuestStore { values: state.values().clone(), bytes_max: 1 << 20 }),
             state,
             transformer,
             recent: Arc::default(),

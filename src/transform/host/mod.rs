@@ -22,8 +22,11 @@ use crate::transform::metrics::TransformMetrics;
 use crate::transform::settings::TransformSettings;
 use crate::transform::world;
 
+pub use keyvalue::Bucket;
+
 use clock::Clock;
 use config::ConfigFields;
+use keyvalue::BatchStore;
 use logging::{Log, LogLines};
 use metrics::Tallies;
 use tail::Tail;
@@ -58,6 +61,8 @@ pub struct Given {
     pub metrics: TransformMetrics,
     /// Log lines it has left.
     pub log_lines: LogLines,
+    /// The store of the present batch.
+    pub store: BatchStore,
     config_fields: Arc<ConfigFields>,
 }
 
@@ -71,6 +76,7 @@ impl Given {
             before: settings.before,
             metrics: metrics.clone(),
             log_lines: LogLines::default(),
+            store: BatchStore::default(),
             config_fields: Arc::new(ConfigFields::of(&settings.config)),
         }
     }
@@ -83,6 +89,7 @@ pub struct Guest {
     config: Arc<ConfigFields>,
     log: Log,
     tallies: Tallies,
+    store: BatchStore,
     clock: Clock,
     printed: Tail,
     wasi: WasiCtx,
@@ -100,6 +107,7 @@ impl Guest {
             config: given.config_fields.clone(),
             log: Log::new(given.metrics.clone(), given.log_lines.clone()),
             tallies: Tallies::new(given.metrics.clone()),
+            store: given.store.clone(),
             clock: Clock::new(),
             wasi: wasi::context(&printed),
             printed,
@@ -120,15 +128,19 @@ impl Guest {
         self.tallies.settle();
     }
 
+    /// The call is made again: what it counted is forgotten.
+    pub fn forget(&mut self) {
+        self.tallies.forget();
+    }
+
     /// Whether the guest wanted to wait for longer than its call may last.
     pub fn overslept(&self) -> bool {
         self.clock.overslept()
     }
 
-    /// The call failed and may be made again: what it counted is forgotten. Gives the last words of the guest: its last
-    /// line of log that tells of an error, else what it printed; empty when it said nothing.
-    pub fn fail(&mut self) -> String {
-        self.tallies.forget();
+    /// The last words of a guest that stopped: its last line of log that tells of an error, else what it printed; empty when
+    /// it said nothing.
+    pub fn last_words(&self) -> String {
         self.log.last_error().unwrap_or_else(|| self.printed.sentence())
     }
 }

@@ -5,6 +5,7 @@
 //! config) say how much, where it is about size.
 
 mod act;
+mod keep;
 mod mode;
 
 use mode::{Mode, Request};
@@ -27,6 +28,9 @@ impl Component for Hostile {
             Some(Mode::InitLoop) => act::endless(),
             Some(Mode::InitMemory) => act::eat_memory(),
             Some(Mode::InitSleep) => act::sleep(),
+            Some(Mode::InitKeep) => {
+                return Err(rowmill_transform::store::increment("init", 1).map_or_else(|error| error.to_string(), |_| "kept".to_owned()));
+            }
             _ => {}
         }
         CONFIG.set(request);
@@ -43,6 +47,10 @@ impl Component for Hostile {
                 None | Some(Mode::Ok) => outputs.push(index(place, Document::from_text(row))),
                 Some(Mode::BatchError) => return Err("this batch is not for me".to_owned()),
                 Some(Mode::NotInCompany) if changes.len() > 1 => act::trap(),
+                Some(mode) if mode.keeps() => outputs.push(match keep::keep(mode, &request) {
+                    Ok(document) => index(place, document),
+                    Err(error) => Output { change: place, action: Action::Reject(error.reason().to_owned()) },
+                }),
                 Some(mode) => act::act(mode, &request, place, row, &mut outputs),
             }
         }

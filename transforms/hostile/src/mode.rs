@@ -93,6 +93,23 @@ pub enum Mode {
     /// The document says how many batches this instance has seen.
     Count,
 
+    /// Counts itself in its store; the document says how often.
+    Keep,
+    /// The same, and traps.
+    KeepTrap,
+    /// The same, and rejects the row.
+    KeepReject,
+    /// Writes `count` (100) values of `bytes` (1 MiB) to its store, whatever it answers.
+    KeepFlood,
+    /// A key and a value of `bytes` (2 MiB); the document says what its store said.
+    KeepHuge,
+    /// Fills its store with values of `bytes` (64 KiB), and empties it again; the document says how many there were.
+    KeepFull,
+    /// Sets `count` (2,500) keys; the document says how many of them are listed.
+    KeepList,
+    /// Opens stores of others, and its own `count` (5,000) times; the document says how many.
+    KeepOpen,
+
     /// `init` answers an error.
     InitError,
     /// `init` traps.
@@ -103,6 +120,16 @@ pub enum Mode {
     InitMemory,
     /// `init` sleeps an hour.
     InitSleep,
+    /// `init` counts in its store, and refuses the configuration with the answer.
+    InitKeep,
+}
+
+impl Mode {
+    /// Whether it is about the store.
+    pub fn keeps(self) -> bool {
+        use Mode::{Keep, KeepFlood, KeepFull, KeepHuge, KeepList, KeepOpen, KeepReject, KeepTrap};
+        matches!(self, Keep | KeepTrap | KeepReject | KeepFlood | KeepHuge | KeepFull | KeepList | KeepOpen)
+    }
 }
 
 /// What a row, or the configuration, asks for.

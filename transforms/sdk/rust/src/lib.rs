@@ -27,13 +27,14 @@
 //! A panic traps: Rowmill makes a new instance and goes on.
 //!
 //! In reading order: [`Change`] comes in, [`Document`] (or [`Outputs`]) goes out, [`transform!`] joins them;
-//! [`column`] and [`debezium`] read what databases send; [`log`] and [`metrics`] speak to the host; [`testing`] runs the
+//! [`column`] and [`debezium`] read what databases send; [`log`] and [`metrics`] speak to the host, [`store`] is what it keeps for you; [`testing`] runs the
 //! same function natively.
 
 pub mod column;
 pub mod debezium;
 pub mod log;
 pub mod metrics;
+pub mod store;
 
 mod change;
 mod component;

@@ -10,7 +10,7 @@ pub use lines::lines;
 
 use crate::change::{Change, Operation, Version};
 use crate::component::Component;
-use crate::output::Output;
+use crate::output::{Action, Output};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -21,10 +21,31 @@ use std::collections::BTreeMap;
 /// When `init` refuses the configuration, or the batch fails.
 #[expect(clippy::panic, reason = "a test wants to fail here")]
 pub fn run<C: Component>(config: &str, changes: &[Change]) -> Vec<Output> {
-    match C::init(config).and_then(|()| C::transform(changes)) {
+    match C::init(config).and_then(|()| transform::<C>(changes)) {
         Ok(outputs) => outputs,
         Err(reason) => panic!("{reason}"),
     }
+}
+
+/// A change that is rejected has written nothing to the store. Where that is not plain, the changes are tried one by one, as the host does.
+fn transform<C: Component>(changes: &[Change]) -> Result<Vec<Output>, String> {
+    let before = KEPT.with_borrow(Clone::clone);
+    let outputs = C::transform(changes)?;
+    let is_rejected = |output: &Output| matches!(output.action, Action::Reject(_));
+    if !outputs.iter().any(is_rejected) || KEPT.with_borrow(|kept| kept.store == before.store) {
+        return Ok(outputs);
+    }
+    if changes.len() == 1 {
+        KEPT.with_borrow_mut(|kept| kept.store = before.store);
+        return Ok(outputs);
+    }
+    KEPT.set(before);
+    let mut outputs = Vec::new();
+    for (change, place) in changes.iter().zip(0..) {
+        let alone = transform::<C>(std::slice::from_ref(change))?;
+        outputs.extend(alone.into_iter().map(|output| Output { change: place, ..output }));
+    }
+    Ok(outputs)
 }
 
 /// An inserted row; its key is its column `id`.
@@ -52,25 +73,36 @@ fn change(operation: Operation, table: &str, key: String) -> Change {
     }
 }
 
+/// What the host keeps for a component.
+#[derive(Clone)]
+struct Kept {
+    counters: BTreeMap<String, u64>,
+    gauges: BTreeMap<String, f64>,
+    store: BTreeMap<String, Vec<u8>>,
+}
+
 thread_local! {
-    static COUNTERS: RefCell<BTreeMap<String, u64>> = const { RefCell::new(BTreeMap::new()) };
-    static GAUGES: RefCell<BTreeMap<String, f64>> = const { RefCell::new(BTreeMap::new()) };
+    static KEPT: RefCell<Kept> = const { RefCell::new(Kept { counters: BTreeMap::new(), gauges: BTreeMap::new(), store: BTreeMap::new() }) };
 }
 
 pub(crate) fn record_count(name: &str, delta: u64) {
-    COUNTERS.with_borrow_mut(|all| *all.entry(name.to_owned()).or_default() += delta);
+    KEPT.with_borrow_mut(|kept| *kept.counters.entry(name.to_owned()).or_default() += delta);
 }
 
 pub(crate) fn record_gauge(name: &str, value: f64) {
-    GAUGES.with_borrow_mut(|all| all.insert(name.to_owned(), value));
+    KEPT.with_borrow_mut(|kept| kept.gauges.insert(name.to_owned(), value));
+}
+
+pub(crate) fn with_store<T>(act: impl FnOnce(&mut BTreeMap<String, Vec<u8>>) -> T) -> T {
+    KEPT.with_borrow_mut(|kept| act(&mut kept.store))
 }
 
 /// What this thread (that is: this test) has added to a counter.
 pub fn counter(name: &str) -> u64 {
-    COUNTERS.with_borrow(|all| all.get(name).copied().unwrap_or_default())
+    KEPT.with_borrow(|kept| kept.counters.get(name).copied().unwrap_or_default())
 }
 
 /// What this thread has set a gauge to.
 pub fn gauge(name: &str) -> Option<f64> {
-    GAUGES.with_borrow(|all| all.get(name).copied())
+    KEPT.with_borrow(|kept| kept.gauges.get(name).copied())
 }

@@ -1,7 +1,7 @@
 //! The whole life of a component: settings, batches, rejects, deletes.
 
-use rowmill_transform::testing::{deleted, lines, row, run};
-use rowmill_transform::{Change, Component as _, Document, Outputs, Result, reject};
+use rowmill_transform::testing::{counter, deleted, lines, row, run};
+use rowmill_transform::{Change, Component as _, Document, Outputs, Result, metrics, reject, store};
 use serde::{Deserialize, Serialize};
 
 #[derive(Deserialize)]
@@ -50,6 +50,31 @@ mod with_settings {
     }
 
     rowmill_transform::transform!(copies, config = Settings, deletes = true);
+}
+
+mod keeping {
+    use super::*;
+
+    fn counted(change: &Change) -> Result<Document> {
+        let row: Row = change.after()?;
+        metrics::count("called", 1);
+        let number = i64::try_from(store::increment("rows", 1)?)?;
+        if row.id < 0 { Err(reject("the id is negative")) } else { Document::new(&Body { number }) }
+    }
+
+    rowmill_transform::transform!(counted);
+}
+
+#[test]
+fn a_rejected_row_has_kept_nothing() {
+    let batch = [1, 2, -1, 3].map(|id| row("public.t", &format!(r#"{{"id":{id}}}"#)));
+    let expected = r#"{"change":0,"action":"index","body":{"number":1}}
+{"change":1,"action":"index","body":{"number":2}}
+{"change":2,"action":"reject","reason":"the id is negative"}
+{"change":3,"action":"index","body":{"number":3}}
+"#;
+    assert_eq!(lines(&run::<keeping::Component>("", &batch)), expected);
+    assert_eq!((store::get_json("rows").unwrap(), counter("called")), (Some(3), 4));
 }
 
 #[test]
