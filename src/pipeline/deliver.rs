@@ -172,6 +172,9 @@ impl Deliverer {
             }
         }
         self.progress.sink_answered();
+        if prepared.len() + new.len() > limits::INDEXES_KNOWN_MAX {
+            prepared.clear();
+        }
         prepared.extend(new);
         Ok(())
     }

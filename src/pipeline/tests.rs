@@ -86,6 +86,8 @@ struct MemorySink {
     /// As Elasticsearch does after `index.gc_deletes`: a delete leaves no trace.
     forgets_deletes: bool,
     writes: Mutex<usize>,
+    /// Indexes it was asked to prepare.
+    prepared: Mutex<usize>,
     /// Writes of each request.
     sizes: Mutex<Vec<usize>>,
 }
@@ -144,7 +146,8 @@ impl MemorySink {
 
 #[async_trait]
 impl Sink for MemorySink {
-    async fn prepare(&self, _indexes: &[Arc<str>]) -> Result<(), Failure> {
+    async fn prepare(&self, indexes: &[Arc<str>]) -> Result<(), Failure> {
+        *self.prepared.lock().unwrap() += indexes.len();
         Ok(())
     }
 

@@ -8,6 +8,8 @@ use tokio::sync::watch;
 
 use super::faults::fates;
 use super::{Bench, Fate, MemorySink, Scripted, envelope, row};
+use crate::event::{Action, DocumentVersion, Write};
+use crate::limits::INDEXES_KNOWN_MAX;
 use crate::pipeline::runner::{Control, Ended};
 use crate::pipeline::status::RunState;
 use crate::sink::WriteError;
@@ -130,5 +132,23 @@ async fn deletes_never_wait_and_others_wait_for_company() {
         assert_eq!(runner.run().await, Ok(Ended::CaughtUp));
         assert_eq!(started.elapsed().as_secs(), wait, "{operation}");
         drop(control);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_names_of_indexes_that_a_guest_makes_up_are_not_held_for_ever() {
+    let bench = Bench::new(Keep::Versions, MemorySink::default());
+    let (_control, control) = watch::channel(Control::default());
+    let deliverer = bench.runner(&bench.store(), Box::new(Scripted::new([])), control).deliverer;
+    let write = |number: usize| {
+        let (index, version) = (format!("orders-{number}").into(), DocumentVersion(1));
+        Write { index, id: "1".into(), routing: None, version, action: Action::Delete }
+    };
+    let most = INDEXES_KNOWN_MAX;
+    for (writes, prepared) in
+        [((0..most).collect(), most), (vec![0], most), (vec![most], most + 1), (vec![most], most + 1), (vec![0], most + 2)]
+    {
+        deliverer.deliver(&writes.into_iter().map(write).collect::<Vec<_>>()).await.unwrap();
+        assert_eq!(*bench.sink.prepared.lock().unwrap(), prepared);
     }
 }
