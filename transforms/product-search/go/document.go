@@ -35,13 +35,10 @@ type Price struct {
 // categoryPath: Home/Kitchen/Pans is in Home, in Home/Kitchen and in itself.
 func categoryPath(category string) []string {
 	var paths []string
-	for at, c := range category {
-		if c == '/' && at > 0 {
+	for at := range len(category) + 1 {
+		if at > 0 && (at == len(category) || category[at] == '/') {
 			paths = append(paths, category[:at])
 		}
-	}
-	if category != "" {
-		paths = append(paths, category)
 	}
 	return paths
 }

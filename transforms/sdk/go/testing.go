@@ -5,8 +5,6 @@ package transform
 import (
 	"encoding/json"
 	"fmt"
-	"os"
-	"strings"
 )
 
 // TestRow is an inserted row, for [TestRun]; its key is its column id.
@@ -24,51 +22,6 @@ func TestRow(table, row string) Change {
 // TestDeleted is a deleted row, for [TestRun]: its key as an object.
 func TestDeleted(table, key string) Change {
 	return Change{Operation: Delete, Source: "test", Table: table, Version: Version{1, 1}, key: key}
-}
-
-// TestEvents reads change events of Debezium without schema, one {"key":…,"value":…} a line, as rowmill test does.
-func TestEvents(path string) ([]Change, error) {
-	text, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	var changes []Change
-	for number, line := range strings.Split(strings.TrimSpace(string(text)), "\n") {
-		var event struct {
-			Key   json.RawMessage `json:"key"`
-			Value struct {
-				Op     string          `json:"op"`
-				Before json.RawMessage `json:"before"`
-				After  json.RawMessage `json:"after"`
-				Source struct {
-					Name   string `json:"name"`
-					Schema string `json:"schema"`
-					Table  string `json:"table"`
-					LSN    uint64 `json:"lsn"`
-					TsMs   uint64 `json:"ts_ms"`
-				} `json:"source"`
-			} `json:"value"`
-		}
-		if err := unmarshal(line, &event, "field"); err != nil {
-			return nil, fmt.Errorf("%s:%d: %w", path, number+1, err)
-		}
-		value := event.Value
-		operation, known := map[string]Operation{"c": Create, "u": Update, "d": Delete, "r": Read}[value.Op]
-		if !known {
-			return nil, fmt.Errorf("%s:%d: the operation %q is not c, u, d or r", path, number+1, value.Op)
-		}
-		changes = append(changes, Change{
-			Operation: operation,
-			Source:    value.Source.Name,
-			Table:     value.Source.Schema + "." + value.Source.Table,
-			Version:   Version{value.Source.LSN, value.Source.LSN},
-			TsMs:      value.Source.TsMs,
-			key:       string(event.Key),
-			before:    string(value.Before),
-			after:     string(value.After),
-		})
-	}
-	return changes, nil
 }
 
 // TestRun runs the registered function natively, as Rowmill would: settings first, then one batch. It gives the outputs as
