@@ -1,0 +1,3 @@
+module rowmill.dev/transform
+
+go 1.24
