@@ -57,6 +57,20 @@ function npm(args, folder) {
   }
 }
 
+/** Installs the packages of the user's own package.json, when there are any and they are not there as its lock file has them. */
+function dependencies() {
+  const read = (file) => (existsSync(file) ? readFileSync(file) : undefined);
+  if (Object.keys(JSON.parse(read("package.json") ?? "{}").dependencies ?? {}).length === 0) {
+    return;
+  }
+  const locked = read("package-lock.json");
+  const installed = "node_modules/.rowmill-lock";
+  if (locked === undefined || !read(installed)?.equals(locked)) {
+    npm([locked === undefined ? "install" : "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], process.cwd());
+    cpSync("package-lock.json", installed);
+  }
+}
+
 function checkTypes(place) {
   try {
     execFileSync(process.execPath, [join(place, "node_modules/typescript/bin/tsc"), "--noEmit", "--pretty", String(process.stderr.isTTY ?? false)], {
@@ -209,6 +223,7 @@ async function main() {
     throw new Problem(`there is no ${entry}`);
   }
   const { place, require } = tools(values.tools);
+  dependencies();
   if (extname(entry) === ".ts") {
     checkTypes(place);
   }
