@@ -1,6 +1,6 @@
 # make demo      the shop: change events, two modules, an embedded index, a dashboard at http://127.0.0.1:8080
 # make test      everything, on the real servers
-# make test-fast without servers and browser          make test-stack   only what needs real servers
+# make test-fast without servers, browser and other languages than Rust          make test-stack   only what needs real servers
 # make sim       more seeds of the simulation than `make test` runs: make sim SEEDS=0..20000
 # make build     the binary and the modules           make lint         formatting and clippy
 # make stack     real servers by hand: make stack NAMES="postgres kafka connect opensearch-2", make stack-down
@@ -20,7 +20,7 @@ NAMES   ?= postgres kafka connect opensearch-2
 SEEDS   ?= 0..20000
 SETUP   := tests/stack/setup
 
-.PHONY: demo build test test-fast test-stack test-guests sim lint bench stack stack-down setup
+.PHONY: demo build test test-fast test-stack test-guests languages sim lint bench stack stack-down setup
 
 demo: build
 	@$(ROWMILL) demo
@@ -29,17 +29,22 @@ build: setup
 	@$(MAKE) --no-print-directory -C transforms modules
 	@cargo build --quiet --locked
 
+# One transform in every language, with the languages' own tools.
+languages:
+	@$(SETUP) --guests
+	@$(MAKE) --no-print-directory -C transforms languages
+
 setup:
 	@$(SETUP)
 
 test:
-	@$(SETUP) --stack --browser
+	@$(SETUP) --stack --browser --guests
 	@tests/stack/stack fetch postgres kafka connect opensearch-2 opensearch-3 elasticsearch-8 elasticsearch-9 elasticsearch-8-tls
-	@$(MAKE) --no-print-directory build lint test-guests
+	@$(MAKE) --no-print-directory build languages lint test-guests
 	@tests/stack/with-servers cargo test --locked
 
 test-fast: build test-guests
-	@cargo test --locked -- --skip stack:: --skip browser::
+	@cargo test --locked -- --skip stack:: --skip browser:: --skip toolchains::
 
 test-stack: build
 	@$(SETUP) --stack

@@ -25,6 +25,18 @@ pub struct NewOptions {
 pub enum Lang {
     /// Rust
     Rust,
+    /// Go
+    Go,
+    /// JavaScript
+    Js,
+    /// TypeScript
+    Ts,
+    /// Python
+    Python,
+    /// C
+    C,
+    /// Zig
+    Zig,
 }
 
 impl Lang {
@@ -32,12 +44,21 @@ impl Lang {
     fn template(self) -> &'static str {
         match self {
             Lang::Rust => "rust",
+            Lang::Go => "go",
+            Lang::Js => "js",
+            Lang::Ts => "ts",
+            Lang::Python => "python",
+            Lang::C => "c",
+            Lang::Zig => "zig",
         }
     }
 
     /// The folder of its SDK.
     fn sdk(self) -> &'static str {
-        self.template()
+        match self {
+            Lang::Ts => "js",
+            lang => lang.template(),
+        }
     }
 }
 

@@ -1,8 +1,6 @@
-//! Transforms in every language: the same events give the same documents, and a new folder works as it is.
+//! `rowmill test` and `rowmill new`, as far as they need nothing but Rust.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::support::{module, output, repository, rowmill, succeed};
 
@@ -76,45 +74,6 @@ fn what_cannot_be_tested_says_what_to_do() {
     assert_eq!((code, said.contains("setting `drip`: unknown field")), (Some(1), true), "{said}");
     let (code, said) = told(&module("order_status"), &["--expect", "/nowhere.jsonl"]);
     assert_eq!((code, said.contains("write it with --update")), (Some(2), true), "{said}");
-}
-
-/// Where what a new folder needs is kept between runs: outside of the clone, as everything that is built.
-fn cache(name: &str) -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository("target"), PathBuf::from);
-    target.parent().map_or_else(|| target.join(name), |parent| parent.join(name))
-}
-
-/// Makes a folder, runs its `make test`, and breaks its function to see that the test was one.
-fn try_new(lang: &str, source: &str) {
-    let dir = tempfile::tempdir().unwrap();
-    let folder = dir.path().join("my-products");
-    succeed(rowmill().args(["new", "--lang", lang]).arg(&folder));
-    let make = |goal: &str| output(&mut make(&folder, goal));
-    let tested = make("test");
-    assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stdout));
-    let path = folder.join(source);
-    let text = fs::read_to_string(&path).unwrap();
-    assert!(text.contains("product_id"), "{source}");
-    fs::write(&path, text.replace("product_id", "product_no")).unwrap();
-    let broken = make("test");
-    let shown = String::from_utf8_lossy(&broken.stdout).into_owned();
-    assert!(!broken.status.success() && shown.contains("+ body.product_no: 1"), "{shown}");
-}
-
-fn make(folder: &Path, goal: &str) -> Command {
-    let mut make = Command::new("make");
-    make.args(["--no-print-directory", goal]).current_dir(folder);
-    make.env("ROWMILL", env!("CARGO_BIN_EXE_rowmill")).env("CARGO_TARGET_DIR", cache("guests-new")).env("TOOLS", cache("guest-tools"));
-    // What this test was built with is not for a guest, nor is the make that runs it.
-    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "CC", "CXX"] {
-        make.env_remove(name);
-    }
-    make
-}
-
-#[test]
-fn a_new_folder_in_rust_works() {
-    try_new("rust", "src/lib.rs");
 }
 
 #[test]

@@ -21,3 +21,5 @@ mod readme;
 mod stack;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod toolchains;

@@ -1,0 +1,89 @@
+//! Transforms in every language, built with its own tools: the same events give the same documents, and a new folder works as it is.
+//!
+//! `make languages` builds the modules, and what tools it needs it keeps in `~/.cache/rowmill`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::{module, output, repository, rowmill, succeed};
+
+#[test]
+fn one_transform_does_the_same_in_every_language() {
+    let events = repository("transforms/product-search/events");
+    for lang in ["go", "js", "ts", "python", "c", "zig"] {
+        let mut test = rowmill();
+        test.args(["test", &module(&format!("product_search_{lang}")), "--config", r#"{"currency":"CHF"}"#]);
+        test.arg("--events").arg(events.join("events.jsonl")).arg("--expect").arg(events.join("expected.jsonl"));
+        assert_eq!(succeed(&mut test), "", "{lang}");
+    }
+}
+
+/// Where what a new folder needs is kept between runs: outside of the clone, as everything that is built.
+fn cache(name: &str) -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| repository("target"), PathBuf::from);
+    target.parent().map_or_else(|| target.join(name), |parent| parent.join(name))
+}
+
+/// Makes a folder, runs its `make test`, and breaks its function to see that the test was one.
+fn try_new(lang: &str, source: &str) {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("my-products");
+    succeed(rowmill().args(["new", "--lang", lang]).arg(&folder));
+    let make = |goal: &str| output(&mut make(&folder, goal));
+    let tested = make("test");
+    assert!(tested.status.success(), "{}", String::from_utf8_lossy(&tested.stdout));
+    let path = folder.join(source);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains("product_id"), "{source}");
+    fs::write(&path, text.replace("product_id", "product_no")).unwrap();
+    let broken = make("test");
+    let shown = String::from_utf8_lossy(&broken.stdout).into_owned();
+    assert!(!broken.status.success() && shown.contains("+ body.product_no: 1"), "{shown}");
+}
+
+fn make(folder: &Path, goal: &str) -> Command {
+    let mut make = Command::new("make");
+    make.args(["--no-print-directory", goal]).current_dir(folder);
+    make.env("ROWMILL", env!("CARGO_BIN_EXE_rowmill")).env("CARGO_TARGET_DIR", cache("guests-new")).env("TOOLS", cache("guest-tools"));
+    // What this test was built with is not for a guest, nor is the make that runs it.
+    for name in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "MAKEFLAGS", "MFLAGS", "MAKELEVEL", "CC", "CXX"] {
+        make.env_remove(name);
+    }
+    make
+}
+
+#[test]
+fn a_new_folder_in_rust_works() {
+    try_new("rust", "src/lib.rs");
+}
+
+#[test]
+fn a_new_folder_in_go_works() {
+    try_new("go", "transform.go");
+}
+
+#[test]
+fn a_new_folder_in_javascript_works() {
+    try_new("js", "src/transform.js");
+}
+
+#[test]
+fn a_new_folder_in_typescript_works() {
+    try_new("ts", "src/transform.ts");
+}
+
+#[test]
+fn a_new_folder_in_python_works() {
+    try_new("python", "src/transform.py");
+}
+
+#[test]
+fn a_new_folder_in_c_works() {
+    try_new("c", "src/transform.c");
+}
+
+#[test]
+fn a_new_folder_in_zig_works() {
+    try_new("zig", "src/transform.zig");
+}
