@@ -81,6 +81,30 @@ async fn what_is_stale_is_not_asked_and_what_a_truncate_took_has_kept_nothing() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lane_that_is_read_again_counts_nothing_twice_also_where_a_table_has_no_key() {
+    /// A document for each change, named by its row.
+    fn of_keyless(_: &Change, store: &mut Overlay) -> Outcome {
+        let number = store.increment("called", 1)?;
+        let target = Target { id: Some(number.to_string().into()), ..Target::default() };
+        Ok(vec![Output::Index { target, body: JsonText::from("{}") }])
+    }
+    let mut bench = Bench::new(Keep::Versions, MemorySink::default());
+    bench.keeping = Some(of_keyless);
+    for lsn in 1..=4 {
+        bench.put(0, serde_json::Value::Null, Some(super::envelope("c", 100 * lsn, lsn, row(lsn, "x"))), &[]);
+        bench.change(1, "c", 100 * lsn, lsn, row(lsn, "x"));
+    }
+    let store = bench.store();
+    let all = bench.unread(&store);
+    // From the start once more, while batches are at work; the end of the lanes comes only then.
+    let source = Scripted::new([all[..6].to_vec(), all.clone(), all.clone()]);
+    let (_control, control) = watch::channel(Control::default());
+    assert_eq!(bench.runner(&store, Box::new(source), control).run().await, Ok(Ended::CaughtUp));
+    drop(store);
+    assert_eq!(bench.kept("called").as_deref(), Some("8"));
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_size_of_the_store_is_shown() {
     let mut bench = Bench::new(Keep::Versions, MemorySink::default());
     bench.keeping = Some(counting);
