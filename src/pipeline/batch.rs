@@ -58,9 +58,15 @@ impl Backlog {
     /// Decodes a message and puts it at the end. `is_repeat`: its lane was started again before it, and it was here already.
     pub fn push(&mut self, message: Message, decoder: &mut Decoder, memory: &mut LaneMemory, is_repeat: bool) {
         let mut decoded = decoder.decode(&message, memory);
-        if is_repeat && matches!(decoded, Ok(Decoded::Tombstone { .. })) {
-            // It has no version to be judged by, and the row may have come back since.
-            decoded = Ok(Decoded::Ignored("tombstone"));
+        let cannot_be_judged = match &decoded {
+            // It has no version, and the row may have come back since.
+            Ok(Decoded::Tombstone { .. }) => true,
+            // No row to compare it with.
+            Ok(Decoded::Change(change)) => change.key.is_none(),
+            _ => false,
+        };
+        if is_repeat && cannot_be_judged {
+            decoded = Ok(Decoded::Ignored("repeat"));
         }
         let size = message.size_bytes();
         let event = Event { message, memory: memory.clone(), decoded, replay: None };

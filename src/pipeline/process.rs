@@ -353,7 +353,7 @@ struct Gate<'a> {
 impl Gate<'_> {
     fn admit(&mut self, mut change: Change, mut source: Sourced, floor: Option<Version>) -> Result<(), StateError> {
         let Some(key) = change.key.as_ref().map(|key| self.state.key(&change.table, &key.id)) else {
-            // A row without a key has no history to compare with: its position alone keeps it from being applied twice.
+            // A row without a key has no history to compare with: its position alone keeps it from being applied twice, here and in the backlog.
             self.work.admit(change, source);
             return Ok(());
         };

@@ -24,6 +24,7 @@ use crate::transform::{Outcome, Overlay, Transformer};
 
 mod crashes;
 mod faults;
+mod keeps;
 mod lanes;
 mod moves;
 pub(super) mod parts;

@@ -241,3 +241,26 @@ fn a_sample_of_what_flows_can_be_tested_with() {
     let last: Value = serde_json::from_str(documents.lines().last().unwrap()).unwrap();
     assert_eq!((&last["id"], &last["body"]), (&json!("7"), &followed.documents()[6]["body"]));
 }
+
+#[test]
+fn a_trial_leaves_nothing_in_the_store_and_what_is_kept_outlives_modules_and_crashes() {
+    let mut followed = Followed { mode: "keep", ..Followed::start("{}", "0s") };
+    followed.change(10);
+    followed.documents();
+    let counts = |followed: &Followed| {
+        followed.documents().iter().filter_map(|document| document["body"]["kept"].as_u64()).max().unwrap_or_default()
+    };
+    let hostile = bytes(module("hostile"));
+    for (round, expected) in [(0, 5), (1, 10)] {
+        // It is tried on ten changes, or on five, and counts them.
+        let (status, answer) = followed.put(&renamed(hostile.clone(), round));
+        assert_eq!(status, 200, "{answer}");
+        followed.change(5);
+        followed.documents();
+        assert_eq!(counts(&followed), expected);
+    }
+    let mut followed = Followed { mode: "keep", ..followed.again() };
+    followed.change(1);
+    followed.documents();
+    assert_eq!(counts(&followed), 11, "after kill -9");
+}

@@ -1,4 +1,5 @@
-//! Many short lives of one pipeline, each ended by chance: at the end the index is what the events say.
+//! Many short lives of one pipeline, each ended by chance: at the end the index is what the events say, and the module has counted each
+//! of them once.
 //!
 //! Chance decides the events (ties within a transaction, repeats, several documents of a row), what the sink does, how
 //! batches and lanes fall, and when the loop is dropped in the middle of whatever it does.
@@ -12,11 +13,12 @@ use tokio::sync::watch;
 use super::faults::named_documents;
 use super::{Bench, Fate, MemorySink, Scripted, envelope};
 use crate::clock::Clock;
-use crate::event::Message;
+use crate::event::{Change, Message};
 use crate::pipeline::runner::{Control, Ended};
 use crate::sink::WriteError;
 use crate::state::Store;
 use crate::state::settings::Keep;
+use crate::transform::{Outcome, Overlay};
 
 /// Lives of so many seeds; more by hand with `ROWMILL_SEEDS`.
 const SEEDS: u64 = 40;
@@ -124,6 +126,25 @@ pub(super) fn fate(chance: &Chance) -> Fate {
     }
 }
 
+/// Documents as the row names them, by a module that counts: all changes, and each.
+fn counted(change: &Change, store: &mut Overlay) -> Outcome {
+    store.increment("all", 1)?;
+    store.increment(&format!("{}/{}", change.key_id(), change.version.second), 1)?;
+    named_documents(change)
+}
+
+/// What such a module has counted: all changes, and how many were counted how often.
+fn counts(store: &Store) -> (u64, BTreeMap<u64, u64>) {
+    let state = store.pipeline("test", "auto").unwrap();
+    let number =
+        |key: &str| state.values().get(key).unwrap().map_or(0, |value| String::from_utf8(value.to_vec()).unwrap().parse().unwrap());
+    let mut each = BTreeMap::new();
+    for (_, key) in state.values().keys(0, usize::MAX).unwrap().iter().filter(|(_, key)| key != "all") {
+        *each.entry(number(key)).or_default() += 1;
+    }
+    (number("all"), each)
+}
+
 /// One life, by a sink with these fates; none when it was cut off.
 pub(super) async fn live(bench: &Bench, store: &Store, arrivals: Vec<Vec<Message>>, life: Duration) -> Option<Ended> {
     let (_control, control) = watch::channel(Control::default());
@@ -135,7 +156,7 @@ async fn simulate(seed: u64) {
     let chance = Chance(Clock::simulated(seed, 1_790_000_000_000));
     let keep = if chance.one_in(2) { Keep::Rows } else { Keep::Versions };
     let mut bench = Bench::new(keep, MemorySink { forgets_deletes: chance.one_in(2), refused: Some(BAD), ..MemorySink::default() });
-    bench.guest = Some(named_documents);
+    bench.keeping = Some(counted);
     let expected = events(&chance, &mut bench);
     let mut store = bench.store();
     for _ in 0..LIVES {
@@ -156,6 +177,7 @@ async fn simulate(seed: u64) {
     let ended = live(&bench, &store, arrivals(&chance, &unread), Duration::from_secs(3600)).await;
     assert_eq!(ended, Some(Ended::CaughtUp), "seed {seed}");
     assert_eq!(bench.sink.bodies(), expected, "seed {seed}");
+    assert_eq!(counts(&store), (EVENTS, BTreeMap::from([(1, EVENTS)])), "seed {seed}: every change has counted once");
 }
 
 #[tokio::test(start_paused = true)]
