@@ -225,8 +225,12 @@ var held string
 // to see to that, an answer has.
 func lower(text *string) span {
 	*text = strings.ToValidUTF8(*text, "\uFFFD")
-	held = *text
-	return span{uint32(uintptr(unsafe.Pointer(unsafe.StringData(*text)))), uint32(len(*text))}
+	return lowerValid(*text)
+}
+
+func lowerValid(text string) span {
+	held = text
+	return span{uint32(uintptr(unsafe.Pointer(unsafe.StringData(text)))), uint32(len(text))}
 }
 
 // record is an output as it lies in memory, its words those of the largest case: a document.
@@ -238,14 +242,11 @@ type record struct {
 func (r *record) option(place int, text *string) {
 	if *text != "" {
 		r.words[place] = 1
-		r.text(place+1, text)
+		r.text(place+1, lower(text))
 	}
 }
 
-func (r *record) text(place int, text *string) {
-	span := lower(text)
-	r.words[place], r.words[place+1] = span.at, span.length
-}
+func (r *record) text(place int, span span) { r.words[place], r.words[place+1] = span.at, span.length }
 
 func lowerOutputs(actions []action) span {
 	answered.records = append(answered.records[:0], make([]record, len(actions))...)
@@ -257,13 +258,13 @@ func lowerOutputs(actions []action) span {
 			record.option(0, &action.id)
 			record.option(3, &action.index)
 			record.option(6, &action.routing)
-			record.text(9, &action.body)
+			record.text(9, lowerValid(action.body))
 		case emit:
-			record.text(0, &action.id)
+			record.text(0, lower(&action.id))
 			record.option(2, &action.index)
-			record.text(5, &action.body)
+			record.text(5, lowerValid(action.body))
 		case reject:
-			record.text(0, &action.body)
+			record.text(0, lower(&action.body))
 		}
 	}
 	return span{uint32(uintptr(unsafe.Pointer(unsafe.SliceData(answered.records)))), uint32(len(actions))}

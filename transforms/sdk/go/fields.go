@@ -92,12 +92,16 @@ func (f *fields) findFolded(name string) int {
 	return -1
 }
 
+// names are for the error about another one.
 func (f *fields) names() string {
+	if len(f.list) == 0 {
+		return ""
+	}
 	var names []string
 	for _, field := range f.list {
 		names = append(names, fmt.Sprintf("`%s`", field.name))
 	}
-	return strings.Join(names, ", ")
+	return ", only " + strings.Join(names, ", ")
 }
 
 // isEmpty is what omitempty asks.

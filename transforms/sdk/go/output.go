@@ -1,6 +1,9 @@
 package transform
 
-import "errors"
+import (
+	"errors"
+	"strings"
+)
 
 // Document is to be written. Its version is the host's affair.
 type Document struct {
@@ -23,7 +26,9 @@ func NewDocument(body any) (*Document, error) {
 }
 
 // NewDocumentText makes a document of JSON text, which is not looked at: one object.
-func NewDocumentText(body string) *Document { return &Document{body: body} }
+func NewDocumentText(body string) *Document {
+	return &Document{body: strings.ToValidUTF8(body, "\uFFFD")}
+}
 
 // Body is the document's JSON text.
 func (d *Document) Body() string { return d.body }

@@ -99,6 +99,10 @@ func TestSettingsAreChecked(t *testing.T) {
 		}
 		equal(t, err.Error(), wanted)
 	}
+	Register(func(*Change) (*Document, error) { return nil, nil })
+	if _, err := TestRun(`{"a":1}`); err == nil || err.Error() != "transform.config: setting `a`: there is no such field" {
+		t.Error(err)
+	}
 	HandleWith(settings{}, func(*Change, *settings) (*Document, error) { return nil, nil })
 	if _, err := TestRun(""); err == nil {
 		t.Error("a second registration went unseen")

@@ -325,7 +325,7 @@ func structReader(fields *fields) readInto {
 			if place = fields.find(name, place); place < 0 {
 				place = 0
 				if r.strict {
-					return inside(name, fmt.Errorf("there is no such field, only %s", fields.names()))
+					return inside(name, fmt.Errorf("there is no such field%s", fields.names()))
 				}
 				_, err = r.skip()
 			} else {
