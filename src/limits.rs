@@ -208,6 +208,9 @@ pub const DEAD_LETTER_NAME_BYTES_MAX: usize = 4 << 10;
 /// Keys deleted in one step of a truncate.
 pub const TRUNCATE_STEP_KEYS_MAX: usize = 1_000;
 
+/// Letters of one value in the plan of a reload: a line on a screen.
+pub const SETTING_SHOWN_CHARACTERS_MAX: usize = 120;
+
 /// A request body of the admin API that is not a module.
 pub const HTTP_BODY_BYTES_MAX: usize = 1 << 20;
 
@@ -221,6 +224,9 @@ pub const SEARCH_WINDOW_MAX: usize = 10_000;
 pub const PAUSE_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// See [`PAUSE_CHECK_INTERVAL`].
 pub const PAUSE_CHECKS_MAX: u32 = 200;
+
+/// How long a pipeline must run on another configuration to count as started: a source that cannot be read says so at its first reading.
+pub const RELOAD_PROOF: Duration = Duration::from_millis(500);
 
 /// How long the end of the process waits for blocking calls.
 pub const RUNTIME_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);

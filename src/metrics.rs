@@ -3,6 +3,7 @@
 //! A room declares its own metrics, with the pipeline as a constant label; the registry is passed down, there is no global.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::core::Collector;
 use prometheus::{
@@ -15,16 +16,17 @@ const STAGE_BUCKETS: (f64, f64, usize) = (0.000_1, 2.0, 18);
 const END_TO_END_BUCKETS: (f64, f64, usize) = (0.001, 2.0, 18);
 
 /// Where the metrics of one pipeline are declared.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Metrics {
     registry: Registry,
     pipeline: String,
+    declared: Arc<Mutex<Vec<Box<dyn Collector>>>>,
 }
 
 impl Metrics {
     /// Metrics labelled with `pipeline`.
     pub fn new(registry: Registry, pipeline: impl Into<String>) -> Self {
-        Self { registry, pipeline: pipeline.into() }
+        Self { registry, pipeline: pipeline.into(), declared: Arc::default() }
     }
 
     /// For tests and tools that count but do not serve.
@@ -40,6 +42,14 @@ impl Metrics {
     /// The pipeline these are labelled with.
     pub fn pipeline(&self) -> &str {
         &self.pipeline
+    }
+
+    /// Takes all of them out of the registry: the pipeline is gone.
+    pub fn withdraw(&self) {
+        for metric in self.declared.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            // It fails where there is none.
+            let _ = self.registry.unregister(metric);
+        }
     }
 
     /// A counter without further labels.
@@ -91,6 +101,11 @@ impl Metrics {
         self.kept(IntGauge::with_opts(Opts::new(name, help)))
     }
 
+    /// Counters of the whole process, without a pipeline.
+    pub fn process_counters(&self, name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+        self.kept(IntCounterVec::new(Opts::new(name, help), labels))
+    }
+
     fn options(&self, name: &str, help: &str) -> Opts {
         Opts::new(name, help).const_label("pipeline", &self.pipeline)
     }
@@ -108,6 +123,7 @@ impl Metrics {
         // It fails where there is none.
         let _ = self.registry.unregister(Box::new(metric.clone()));
         self.registry.register(Box::new(metric.clone())).expect("a metric's labels are the same for all pipelines");
+        self.declared.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(metric.clone()));
         metric
     }
 }

@@ -13,6 +13,11 @@ use std::time::Duration;
 
 use toml_edit::{Item, TableLike, Value};
 
+pub use noted::{Setting, Settings};
+
+mod json;
+mod noted;
+
 const LIST_OF_TEXTS: &str = "a list of texts, such as [\"a\", \"b\"]";
 
 /// How an environment variable is looked up; a test supplies its own.
@@ -62,12 +67,13 @@ pub struct Source<'a> {
     environment: Environment<'a>,
     problems: RefCell<BTreeSet<Problem>>,
     known: RefCell<BTreeSet<String>>,
+    noted: RefCell<Settings>,
 }
 
 impl<'a> Source<'a> {
     /// `dir` is what relative paths in the file are relative to.
     pub fn new(text: &'a str, dir: impl Into<PathBuf>, environment: Environment<'a>) -> Self {
-        Self { text, dir: dir.into(), environment, problems: RefCell::default(), known: RefCell::default() }
+        Self { text, dir: dir.into(), environment, problems: RefCell::default(), known: RefCell::default(), noted: RefCell::default() }
     }
 
     /// Notes a problem at a place of the file.
@@ -86,6 +92,15 @@ impl<'a> Source<'a> {
     pub fn known_keys(&self) -> Vec<String> {
         self.known.borrow().iter().cloned().collect()
     }
+
+    /// Every value that was read so far, by its key (`state.dir`), defaults among them.
+    pub fn settings(&self) -> Settings {
+        self.noted.borrow().clone()
+    }
+
+    fn note(&self, key: String, setting: Setting) {
+        self.noted.borrow_mut().insert(key, setting);
+    }
 }
 
 /// One table being read. When it is dropped, keys that nobody asked for become problems.
@@ -95,12 +110,14 @@ pub struct Section<'a> {
     table: Option<&'a dyn TableLike>,
     span: Option<Range<usize>>,
     asked: RefCell<Vec<String>>,
+    /// Whether values are never shown, because some of them may be secrets.
+    is_hidden: bool,
 }
 
 impl<'a> Section<'a> {
     /// The whole file.
     pub fn root(source: &'a Source<'a>, table: &'a dyn TableLike) -> Self {
-        Self { source, path: String::new(), table: Some(table), span: None, asked: RefCell::default() }
+        Self { source, path: String::new(), table: Some(table), span: None, asked: RefCell::default(), is_hidden: false }
     }
 
     /// The table's path (`pipelines.products.batch`); empty for the whole file.
@@ -147,14 +164,17 @@ impl<'a> Section<'a> {
             self.source.problem(item.span(), format!("{} is a table: write [{}]", self.named(key), self.named(key)));
         }
         let span = self.key_span(key).or_else(|| item.and_then(Item::span)).or_else(|| self.span.clone());
-        Section { source: self.source, path: self.named(key), table, span, asked: RefCell::default() }
+        Section { source: self.source, path: self.named(key), table, span, asked: RefCell::default(), is_hidden: self.is_hidden }
     }
 
     /// A text.
     pub fn string(&self, key: &str) -> Option<String> {
         let (item, text) = self.text(key)?;
         match resolve(self.source, &text) {
-            Ok(text) => Some(text),
+            Ok(held) => {
+                self.note(key, Setting::text(&text, &held, self.is_hidden));
+                Some(held)
+            }
             Err(problem) => {
                 self.source.problem(item.span(), format!("{}: {problem}", self.named(key)));
                 None
@@ -173,7 +193,7 @@ impl<'a> Section<'a> {
     /// A text that must not be shown, and may only stand as a reference to where it is kept.
     pub fn secret(&self, key: &str) -> Option<Secret> {
         let (item, text) = self.text(key)?;
-        if !text.starts_with("env:") && !text.starts_with("file:") {
+        if !is_reference(&text) {
             let key = self.named(key);
             self.source
                 .problem(item.span(), format!("{key} is a secret: write \"env:NAME\" or \"file:PATH\" instead of the secret itself"));
@@ -191,7 +211,9 @@ impl<'a> Section<'a> {
     pub fn strings(&self, key: &str) -> Option<Vec<String>> {
         let item = self.item(key)?;
         if item.is_str() {
-            return self.string(key).map(|text| vec![text]);
+            let texts = vec![self.string(key)?];
+            self.comes_to(key, String::new(), format!("{texts:?}"));
+            return Some(texts);
         }
         let Some(array) = item.as_array() else {
             self.wrong(key, item.span(), LIST_OF_TEXTS);
@@ -205,50 +227,63 @@ impl<'a> Section<'a> {
                 None => self.wrong(key, value.span(), LIST_OF_TEXTS),
             }
         }
+        self.note(key, Setting::written(&json::written(item), format!("{texts:?}")));
         Some(texts)
     }
 
     /// `true` or `false`.
     pub fn boolean(&self, key: &str, default: bool) -> bool {
-        let Some(item) = self.item(key) else { return default };
-        item.as_bool().unwrap_or_else(|| {
-            self.wrong(key, item.span(), "true or false");
-            default
-        })
+        let item = self.item(key);
+        let value = item.map(|item| item.as_bool().ok_or_else(|| self.wrong(key, item.span(), "true or false")));
+        let value = value.and_then(Result::ok).unwrap_or(default);
+        self.comes_to(key, value.to_string(), value);
+        value
     }
 
     /// A whole number within `range`; an end of [`u64::MAX`] means none.
     pub fn integer(&self, key: &str, default: u64, range: Range<u64>) -> u64 {
-        let Some(item) = self.item(key) else { return default };
-        match item.as_integer().and_then(|number| u64::try_from(number).ok()).filter(|number| range.contains(number)) {
-            Some(number) => number,
-            None => {
+        let number = self.item(key).map_or(Some(default), |item| {
+            let number = item.as_integer().and_then(|number| u64::try_from(number).ok()).filter(|number| range.contains(number));
+            if number.is_none() {
                 let expected = match range.end {
                     u64::MAX => format!("a whole number, {} or more", range.start),
                     end => format!("a whole number from {} to {}", range.start, end.saturating_sub(1)),
                 };
                 self.wrong(key, item.span(), &expected);
-                default
             }
-        }
+            number
+        });
+        let number = number.unwrap_or(default);
+        self.comes_to(key, number.to_string(), number);
+        number
     }
 
     /// A duration as people write it: `"250ms"`, `"30s"`, `"7days"`.
     pub fn duration(&self, key: &str, default: Duration) -> Duration {
-        self.parsed(key, "a duration, such as \"250ms\", \"30s\" or \"7d\"", |text| humantime::parse_duration(text).ok()).unwrap_or(default)
+        let parsed = self.parsed(key, "a duration, such as \"250ms\", \"30s\" or \"7d\"", |text| humantime::parse_duration(text).ok());
+        let duration = parsed.unwrap_or(default);
+        let shown = humantime::format_duration(duration).to_string();
+        self.comes_to(key, format!("{shown:?}"), shown);
+        duration
     }
 
     /// A size as people write it: `"8MiB"`, in bytes.
     pub fn size(&self, key: &str, default: u64) -> u64 {
         let parse = |text: &str| text.parse::<bytesize::ByteSize>().ok().map(|size| size.as_u64());
-        self.parsed(key, "a size, such as \"512KiB\" or \"8MiB\"", parse).unwrap_or(default)
+        let bytes = self.parsed(key, "a size, such as \"512KiB\" or \"8MiB\"", parse).unwrap_or(default);
+        self.comes_to(key, format!("\"{}\"", bytesize::ByteSize(bytes)), bytes);
+        bytes
     }
 
     /// One of a few words.
-    pub fn choice<T: Copy>(&self, key: &str, default: T, choices: &[(&str, T)]) -> T {
+    pub fn choice<T: Copy + PartialEq>(&self, key: &str, default: T, choices: &[(&str, T)]) -> T {
         let words: Vec<String> = choices.iter().map(|(word, _)| format!("\"{word}\"")).collect();
         let expected = format!("one of {}", words.join(", "));
-        self.parsed(key, &expected, |text| choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice)).unwrap_or(default)
+        let parsed = self.parsed(key, &expected, |text| choices.iter().find(|(word, _)| *word == text).map(|(_, choice)| *choice));
+        let chosen = parsed.unwrap_or(default);
+        let word = choices.iter().find(|(_, choice)| *choice == chosen).map_or("", |(word, _)| word);
+        self.comes_to(key, format!("{word:?}"), word);
+        chosen
     }
 
     /// A path; a relative one is relative to the configuration file.
@@ -258,36 +293,67 @@ impl<'a> Section<'a> {
 
     /// A path with a default; both are relative to the configuration file.
     pub fn path_or(&self, key: &str, default: &str) -> PathBuf {
-        self.path_to(key).unwrap_or_else(|| self.source.dir.join(default))
+        let path = self.path_to(key).unwrap_or_else(|| self.source.dir.join(default));
+        self.comes_to(key, format!("{default:?}"), path.display());
+        path
     }
 
     /// The contents of a file that is named as `file:PATH` or `PATH`.
     pub fn contents(&self, key: &str) -> Option<String> {
         let (item, text) = self.text(key)?;
-        let reference = if text.starts_with("file:") || text.starts_with("env:") { text } else { format!("file:{text}") };
-        resolve(self.source, &reference).map_err(|problem| self.source.problem(item.span(), format!("{}: {problem}", self.named(key)))).ok()
+        let reference = if is_reference(&text) { text } else { format!("file:{text}") };
+        let contents =
+            resolve(self.source, &reference).map_err(|problem| self.source.problem(item.span(), format!("{}: {problem}", self.named(key))));
+        let contents = contents.ok()?;
+        self.note(key, Setting::text(&reference, &contents, self.is_hidden));
+        Some(contents)
     }
 
     /// A table of texts with names the user chooses; numbers and booleans are taken as text.
     pub fn string_map(&self, key: &str) -> Vec<(String, String)> {
-        let section = self.section(key);
-        let mut map = Vec::new();
-        for name in section.names() {
-            match section.table.and_then(|table| table.get(&name)).and_then(Item::as_value) {
-                Some(Value::String(_)) => map.extend(section.string(&name).map(|text| (name, text))),
-                Some(Value::Integer(number)) => map.push((name, number.value().to_string())),
-                Some(Value::Boolean(truth)) => map.push((name, truth.value().to_string())),
-                Some(Value::Float(number)) => map.push((name, number.value().to_string())),
-                _ => section.problem(&name, "must be a text, a number, true or false"),
-            }
-        }
-        map
+        self.section(key).texts()
+    }
+
+    /// The same, for a table in which secrets may stand under names that we do not know: nothing in it is ever shown.
+    pub fn hidden_string_map(&self, key: &str) -> Vec<(String, String)> {
+        let mut section = self.section(key);
+        section.is_hidden = true;
+        section.texts()
     }
 
     /// Anything, as JSON; `env:` and `file:` are resolved in every string of it.
     pub fn json(&self, key: &str) -> Option<serde_json::Value> {
         let item = self.item(key)?;
-        item_json(self.source, &self.named(key), item)
+        let value = json::of_item(self.source, &self.named(key), item)?;
+        json::note(self.source, &self.named(key), item, &value);
+        Some(value)
+    }
+
+    /// Notes which of several tables stands in the file, as if it were the value of a key.
+    pub fn note_kind(&self, key: &str, kind: &str) {
+        self.note(key, Setting::text(kind, kind, false));
+    }
+
+    /// Notes what a key comes to, whether it stands in the file or not: `64MiB`, `65536KiB` and a default of that are one value.
+    pub fn comes_to(&self, key: &str, shown: String, held: impl fmt::Display) {
+        let held = held.to_string();
+        let noted = self.source.noted.borrow().get(&self.named(key)).cloned();
+        let is_given = self.table.is_some_and(|table| table.contains_key(key));
+        self.note(
+            key,
+            match noted.filter(|_| is_given) {
+                Some(noted) => noted.holding(held),
+                None if is_given => Setting::written(&shown, held),
+                None => Setting::default_of(shown, held),
+            },
+        );
+    }
+
+    /// Every value read so far in this table and those below, by its key from here on.
+    pub fn settings(&self) -> Settings {
+        let inside = format!("{}.", self.path);
+        let noted = self.source.noted.borrow();
+        noted.iter().filter_map(|(key, setting)| Some((key.strip_prefix(&inside)?.to_owned(), setting.clone()))).collect()
     }
 
     /// Notes a problem of this key.
@@ -299,6 +365,32 @@ impl<'a> Section<'a> {
     /// Notes that this key must be there.
     pub fn missing(&self, key: &str) {
         self.problem(key, "is missing: it has no default");
+    }
+
+    fn texts(&self) -> Vec<(String, String)> {
+        let mut map = Vec::new();
+        for name in self.names() {
+            let plain = match self.table.and_then(|table| table.get(&name)).and_then(Item::as_value) {
+                Some(Value::String(_)) => {
+                    map.extend(self.string(&name).map(|text| (name, text)));
+                    continue;
+                }
+                Some(Value::Integer(number)) => number.value().to_string(),
+                Some(Value::Boolean(truth)) => truth.value().to_string(),
+                Some(Value::Float(number)) => number.value().to_string(),
+                _ => {
+                    self.problem(&name, "must be a text, a number, true or false");
+                    continue;
+                }
+            };
+            self.note(&name, Setting::text(&plain, &plain, self.is_hidden));
+            map.push((name, plain));
+        }
+        map
+    }
+
+    fn note(&self, key: &str, setting: Setting) {
+        self.source.note(self.named(key), setting);
     }
 
     fn parsed<T>(&self, key: &str, expected: &str, parse: impl Fn(&str) -> Option<T>) -> Option<T> {
@@ -368,6 +460,11 @@ pub fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> Option<&
         .map(|(_, candidate)| candidate)
 }
 
+/// Whether a text stands for another one.
+fn is_reference(text: &str) -> bool {
+    text.starts_with("env:") || text.starts_with("file:")
+}
+
 /// `env:NAME` and `file:PATH` stand for what they name, without a last line break; everything else for itself.
 fn resolve(source: &Source<'_>, text: &str) -> Result<String, String> {
     if let Some(name) = text.strip_prefix("env:") {
@@ -378,47 +475,6 @@ fn resolve(source: &Source<'_>, text: &str) -> Result<String, String> {
     let contents = std::fs::read_to_string(&path).map_err(|error| format!("cannot read {}: {error}", path.display()))?;
     let contents = contents.strip_suffix('\n').unwrap_or(&contents);
     Ok(contents.strip_suffix('\r').unwrap_or(contents).to_owned())
-}
-
-fn item_json(source: &Source<'_>, name: &str, item: &Item) -> Option<serde_json::Value> {
-    match item {
-        Item::Value(value) => value_json(source, name, value),
-        Item::Table(table) => table_json(source, name, table),
-        Item::ArrayOfTables(tables) => list_json(tables.iter().map(|table| table_json(source, name, table))),
-        Item::None => None,
-    }
-}
-
-fn table_json(source: &Source<'_>, name: &str, table: &dyn TableLike) -> Option<serde_json::Value> {
-    let fields = table.iter().map(|(key, item)| (key.to_owned(), item_json(source, &format!("{name}.{key}"), item)));
-    // All are read before any is found wanting, so that every problem is noted.
-    let fields: Vec<_> = fields.collect();
-    let fields: Option<serde_json::Map<_, _>> = fields.into_iter().map(|(key, value)| Some((key, value?))).collect();
-    fields.map(Into::into)
-}
-
-fn list_json(values: impl Iterator<Item = Option<serde_json::Value>>) -> Option<serde_json::Value> {
-    let values: Vec<_> = values.collect();
-    values.into_iter().collect::<Option<Vec<_>>>().map(Into::into)
-}
-
-fn value_json(source: &Source<'_>, name: &str, value: &Value) -> Option<serde_json::Value> {
-    let problem = |problem: &str| {
-        source.problem(value.span(), format!("{name}: {problem}"));
-        None
-    };
-    match value {
-        Value::String(text) => resolve(source, text.value()).map_or_else(|why| problem(&why), |text| Some(text.into())),
-        Value::Integer(number) => Some((*number.value()).into()),
-        Value::Float(number) => match serde_json::Number::from_f64(*number.value()) {
-            Some(number) => Some(number.into()),
-            None => problem("JSON has no word for this number: write it as a text"),
-        },
-        Value::Boolean(truth) => Some((*truth.value()).into()),
-        Value::Datetime(_) => problem("JSON has no dates: write it as a text"),
-        Value::Array(array) => list_json(array.iter().map(|value| value_json(source, name, value))),
-        Value::InlineTable(table) => table_json(source, name, table),
-    }
 }
 
 #[cfg(test)]

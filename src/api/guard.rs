@@ -90,13 +90,13 @@ impl Guard {
 
 /// Before everything else.
 pub async fn refuse_foreign(State(api): State<Api>, request: Request, next: Next) -> Result<Response, Refusal> {
-    api.guard.check_sender(request.uri(), request.headers())?;
+    api.guard().check_sender(request.uri(), request.headers())?;
     Ok(next.run(request).await)
 }
 
 /// Before every admin call.
 pub async fn require_token(State(api): State<Api>, request: Request, next: Next) -> Result<Response, Refusal> {
-    api.guard.check_token(request.headers())?;
+    api.guard().check_token(request.headers())?;
     Ok(next.run(request).await)
 }
 

@@ -14,6 +14,7 @@ mod health;
 mod listen;
 mod modules;
 mod question;
+mod reload;
 mod search;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post, put};
 use axum::{Router, middleware};
 use prometheus::Registry;
+use tokio::sync::watch;
 
 use crate::config::ServerSettings;
 use crate::limits;
@@ -37,19 +39,24 @@ pub use listen::serve;
 pub struct Api {
     pipelines: Arc<dyn Pipelines>,
     registry: Registry,
-    guard: Arc<Guard>,
+    server: watch::Receiver<ServerSettings>,
 }
 
 impl Api {
-    /// The API of these pipelines, guarded as `server` says.
-    pub fn new(pipelines: Arc<dyn Pipelines>, registry: Registry, server: &ServerSettings) -> Self {
-        Self { pipelines, registry, guard: Arc::new(Guard::new(server)) }
+    /// The API of these pipelines, guarded as `server` says at the time.
+    pub fn new(pipelines: Arc<dyn Pipelines>, registry: Registry, server: watch::Receiver<ServerSettings>) -> Self {
+        Self { pipelines, registry, server }
+    }
+
+    fn guard(&self) -> Guard {
+        Guard::new(&self.server.borrow())
     }
 }
 
 /// Every path there is.
 pub fn router(api: Api) -> Router {
     let admin = Router::new()
+        .route("/admin/reload", get(reload::plan).post(reload::reload))
         .route("/admin/pipelines", get(admin::list))
         .route("/admin/pipelines/{pipeline}", get(admin::show))
         .route("/admin/pipelines/{pipeline}/pause", post(admin::pause))

@@ -22,8 +22,8 @@ pub async fn search(
 ) -> Result<Json<SearchResponse>, Refusal> {
     let Path(collection) = collection?;
     let request = question::search_request(&parameters).map_err(Refusal::bad_request)?;
-    let searches = api.pipelines.searches();
-    let Some(search) = searches.iter().find(|search| search.holds(&collection)) else {
+    // The others are let go of: they may be closed meanwhile.
+    let Some(search) = api.pipelines.searches().into_iter().find(|search| search.holds(&collection)) else {
         return Err(no_such_collection(&collection, &api.pipelines.collections()));
     };
     Ok(Json(search.search(&collection, &request).await?))

@@ -149,7 +149,7 @@ fn list(plan: &Plan, pipeline: Option<&str>, filter: &LetterFilter, limit: usize
     let store = Store::open_read_only(&plan.state.dir)?;
     let pipelines = match pipeline {
         Some(_) => vec![one_pipeline(plan, pipeline)?],
-        None => plan.pipelines.iter().collect(),
+        None => plan.pipelines.iter().map(|pipeline| &**pipeline).collect(),
     };
     for pipeline in pipelines {
         let Some(state) = store.existing_pipeline(&pipeline.name)? else { continue };
@@ -248,9 +248,10 @@ fn query(filter: &LetterFilter) -> String {
 
 fn one_pipeline<'p>(plan: &'p Plan, name: Option<&str>) -> Result<&'p PipelinePlan, Refused> {
     let names: Vec<&str> = plan.pipelines.iter().map(|pipeline| pipeline.name.as_str()).collect();
+    let mut pipelines = plan.pipelines.iter().map(|pipeline| &**pipeline);
     let found = match name {
-        Some(name) => plan.pipelines.iter().find(|pipeline| pipeline.name == name),
-        None => plan.pipelines.first().filter(|_| plan.pipelines.len() == 1),
+        Some(name) => pipelines.find(|pipeline| pipeline.name == name),
+        None => pipelines.next().filter(|_| plan.pipelines.len() == 1),
     };
     found.ok_or_else(|| Refused::Wrong(format!("say which pipeline: --pipeline with one of {}", names.join(", "))))
 }

@@ -11,6 +11,7 @@ pub mod dead;
 pub mod demo;
 pub mod logging;
 pub mod new;
+pub mod reload;
 pub mod run;
 mod running;
 pub mod state;
@@ -59,6 +60,14 @@ pub enum Command {
         /// The configuration file
         config: PathBuf,
     },
+    /// Have a running instance read its configuration again, and show what that changes
+    Reload {
+        /// The configuration file
+        config: PathBuf,
+        /// Only show what would change
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Run the embedded shop: recorded and live change events, two transforms, an embedded index, a dashboard
     Demo(demo::DemoOptions),
     /// Begin a transform: a folder with a function to write, events to try it on, and a Makefile
@@ -99,6 +108,7 @@ pub async fn dispatch(invocation: Invocation) -> ExitCode {
     ExitCode::from(match invocation.command {
         Command::Run { config, until_caught_up } => run::run(&config, until_caught_up).await,
         Command::Check { config } => check::check(&config),
+        Command::Reload { config, dry_run } => reload::reload(&config, dry_run).await,
         Command::Demo(options) => demo::demo(options).await,
         Command::New(options) => new::new(&options),
         Command::Test(options) => test::test(options).await,

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use prometheus::Registry;
 use tokio::net::TcpListener;
@@ -24,7 +23,7 @@ pub async fn run(config: &Path, until_caught_up: bool) -> u8 {
 
 /// Runs a checked plan.
 pub async fn run_plan(plan: Plan, until_caught_up: bool) -> u8 {
-    let server = plan.server.clone();
+    let (server, file) = (plan.server.clone(), plan.file.clone());
     let listener = match listen(&server).await {
         Ok(listener) => listener,
         Err(message) => return failed(message),
@@ -38,12 +37,12 @@ pub async fn run_plan(plan: Plan, until_caught_up: bool) -> u8 {
         if let Ok(address) = listener.local_addr() {
             tracing::info!("listening on http://{address}");
         }
-        tokio::spawn(api::serve(listener, api::Api::new(pipelines.clone(), registry, &server)))
+        tokio::spawn(api::serve(listener, api::Api::new(pipelines.clone(), registry, pipelines.server())))
     });
-    let exit = wait(&pipelines, server.drain_timeout).await;
-    if let Some(serving) = serving {
-        serving.abort();
-    }
+    // What ends by itself, and the demo, end with their terminal.
+    let reloading = file.filter(|_| !until_caught_up).map(|_| tokio::spawn(reload_at_hangup(pipelines.clone())));
+    let exit = wait(&pipelines).await;
+    serving.into_iter().chain(reloading).for_each(|task| task.abort());
     exit
 }
 
@@ -53,8 +52,17 @@ async fn listen(server: &ServerSettings) -> Result<Option<TcpListener>, String> 
     listener.map(Some).map_err(|error| format!("cannot listen on {address}: {error}; set another server.listen, or \"off\""))
 }
 
+/// Has the configuration read again at every SIGHUP, one after the other.
+async fn reload_at_hangup(pipelines: Arc<Pipelines>) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+    while hangup.recv().await.is_some() {
+        // What comes of it is in the log.
+        let _ = pipelines.reload(false).await;
+    }
+}
+
 /// Waits for the end of all pipelines, or for a signal and then for the drain.
-async fn wait(pipelines: &Pipelines, drain_timeout: Duration) -> u8 {
+async fn wait(pipelines: &Pipelines) -> u8 {
     let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
         return failed("signals cannot be listened to");
     };
@@ -66,6 +74,7 @@ async fn wait(pipelines: &Pipelines, drain_timeout: Duration) -> u8 {
         _ = interrupt.recv() => INTERRUPTED,
     };
     tracing::info!("draining: what is at work is finished or left unsettled");
+    let drain_timeout = pipelines.server().borrow().drain_timeout;
     pipelines.drain();
     tokio::select! {
         ending = &mut ended => match ending {

@@ -6,6 +6,7 @@
 //! - Never: a connection to anything, a settled question about a connector (its own `settings.rs` reads its table).
 
 mod across;
+mod changes;
 mod plan;
 mod read;
 #[cfg(test)]
@@ -18,6 +19,7 @@ use std::path::Path;
 use crate::settings::{Environment, Section, Source};
 use crate::{settings, sink, source};
 
+pub use changes::{Changes, Fate, PipelineChange, SettingChange, is_same_table};
 pub use plan::{BatchSettings, PipelinePlan, Plan, ServerSettings};
 
 /// The settings that are read only where the user gives the table they stand in.
@@ -49,10 +51,10 @@ pub fn load(path: &Path) -> Result<Plan, Vec<Problem>> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| vec![Problem { file: file.clone(), line: None, message: format!("cannot be read: {error}") }])?;
     let dir = path.parent().unwrap_or(Path::new(""));
-    parse(&text, dir, &|name| std::env::var(name).ok()).map_err(|problems| {
-        let in_file = |problem: settings::Problem| Problem { file: file.clone(), line: Some(problem.line), message: problem.message };
-        problems.into_iter().map(in_file).collect()
-    })
+    let in_file = |problem: settings::Problem| Problem { file: file.clone(), line: Some(problem.line), message: problem.message };
+    let plan = parse(&text, dir, &|name| std::env::var(name).ok());
+    let plan = plan.map_err(|problems| problems.into_iter().map(in_file).collect::<Vec<_>>())?;
+    Ok(Plan { file: Some(path.to_owned()), ..plan })
 }
 
 /// Reads and checks a text; `dir` is what relative paths in it are relative to.

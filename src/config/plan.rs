@@ -2,11 +2,13 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 
-use crate::settings::Secret;
+use crate::settings::{Secret, Settings};
 use crate::sink::SinkSettings;
 use crate::source::SourceSettings;
 use crate::source::decode::settings::DecodeSettings;
@@ -18,12 +20,16 @@ use crate::transform::settings::TransformSettings;
 /// It is shown by [`Plan::summary`], also where someone asks for its `Debug`: connectors hold passwords in properties
 /// that only they know to be passwords, so nothing of a connector is shown but its kind and index.
 pub struct Plan {
+    /// Where it was read; none for a text that came from elsewhere.
+    pub file: Option<PathBuf>,
     /// The HTTP side.
     pub server: ServerSettings,
     /// What is remembered, and where.
     pub state: StateSettings,
     /// The pipelines, in the order of the file.
-    pub pipelines: Vec<PipelinePlan>,
+    pub pipelines: Vec<Arc<PipelinePlan>>,
+    /// What was read of the process (`server.listen`), to be compared.
+    pub settings: Settings,
 }
 
 /// The HTTP side.
@@ -63,6 +69,8 @@ pub struct PipelinePlan {
     pub sink_kind: &'static str,
     /// What makes the sink.
     pub sink: Box<dyn SinkSettings>,
+    /// All of this as it was read (`batch.max_wait`), to be compared.
+    pub settings: Settings,
 }
 
 /// How much goes at a time. A lane that is idle sends what it has at once; these bound what gathers while it is busy.

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::across;
@@ -57,7 +58,9 @@ pub(super) fn plan(source: &Source<'_>, root: &Section<'_>) -> Plan {
     for (name, message) in across::problems(&pipelines) {
         tables.problem(name, message);
     }
-    Plan { server, state, pipelines }
+    let mut settings = source.settings();
+    settings.retain(|key, _| !key.starts_with("pipelines."));
+    Plan { file: None, server, state, pipelines: pipelines.into_iter().map(Arc::new).collect(), settings }
 }
 
 fn server(section: &Section<'_>) -> ServerSettings {
@@ -69,6 +72,7 @@ fn server(section: &Section<'_>) -> ServerSettings {
             None
         }),
     };
+    section.comes_to("listen", format!("\"{LISTEN_DEFAULT}\""), listen.map_or_else(|| "off".to_owned(), |address| address.to_string()));
     let token_given = !section.present(&["token"]).is_empty();
     let token = section.secret("token");
     if let Some(address) = listen.filter(|address| !address.ip().is_loopback() && !token_given) {
@@ -116,6 +120,7 @@ fn pipeline(name: &str, section: &Section<'_>) -> Option<PipelinePlan> {
         batch,
         sink_kind,
         sink,
+        settings: section.settings(),
     })
 }
 
@@ -156,6 +161,7 @@ fn chosen<S: ?Sized>(
     };
     let read = |(kind, read): &(&'static str, fn(&Section<'_>) -> Box<S>)| (*kind, read(&tables.section(kind)));
     let mut settings: Vec<_> = kinds.iter().filter(|(kind, _)| present.contains(kind)).map(read).collect();
+    pipeline.note_kind(what, first);
     settings.iter().position(|(kind, _)| kind == first).map(|place| settings.swap_remove(place))
 }
 

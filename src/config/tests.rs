@@ -1,5 +1,6 @@
 //! Configurations and what is said of them.
 
+mod changes;
 mod properties;
 
 use std::fmt::Write as _;

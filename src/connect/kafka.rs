@@ -31,7 +31,7 @@ impl KafkaConnection {
         }
         let mut properties: Vec<(String, Secret)> =
             SECRETS.iter().filter_map(|name| table.secret(name).map(|secret| ((*name).to_owned(), secret))).collect();
-        let plain = section.string_map("properties").into_iter().filter(|(name, _)| !SECRETS.contains(&name.as_str()));
+        let plain = section.hidden_string_map("properties").into_iter().filter(|(name, _)| !SECRETS.contains(&name.as_str()));
         properties.extend(plain.map(|(name, value)| (name, Secret::new(value))));
         Self { brokers: section.required_string("brokers"), properties }
     }

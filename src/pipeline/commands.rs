@@ -1,34 +1,36 @@
 //! What the HTTP API asks of the pipelines of a process.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 
 use crate::event::Message;
 use crate::limits;
 use crate::pipeline::status::{
-    self, Command, CommandError, DeadLetter, LetterFilter, PipelineStatus, Replaced, Replayed, RunState, ServedModule, ShadowReport,
+    self, Command, CommandError, DeadLetter, LetterFilter, NotReloaded, PipelineStatus, Reload, Replaced, Replayed, RunState, ServedModule,
+    ShadowReport,
 };
-use crate::pipeline::supervisor::{Handle, Pipeline, Pipelines};
+use crate::pipeline::supervised::Pipeline;
+use crate::pipeline::supervisor::{Handle, Pipelines, SHUTTING_DOWN};
 use crate::sink::search::Search;
 use crate::state::Marked;
 
 #[async_trait]
 impl status::Pipelines for Pipelines {
     fn list(&self) -> Vec<PipelineStatus> {
-        self.handles.iter().map(|handle| handle.pipeline.status()).collect()
+        self.serving().handles.iter().map(|handle| handle.pipeline.status()).collect()
     }
 
     async fn command(&self, name: &str, command: Command) -> Result<(), CommandError> {
-        let handle = self.handle(name)?;
-        if handle.pipeline.control.borrow().is_draining {
-            return Err(CommandError::Conflict("the process is shutting down: start it again first".to_owned()));
+        if self.serving().is_draining {
+            return Err(CommandError::Conflict(SHUTTING_DOWN.to_owned()));
         }
-        handle.pipeline.control.send_modify(|control| match command {
+        let told = self.tell(name, |control| match command {
             Command::Pause => control.is_paused = true,
             Command::Resume => control.is_paused = false,
             Command::Restart => control.restarts += 1,
         });
+        let handle = told.ok_or_else(|| CommandError::NotFound(name.to_owned()))?;
         if command == Command::Pause {
             for _ in 0..limits::PAUSE_CHECKS_MAX {
                 if handle.pipeline.progress.is_at_rest() {
@@ -73,10 +75,12 @@ impl status::Pipelines for Pipelines {
     }
 
     async fn replace_module(&self, name: &str, module: Vec<u8>) -> Result<Replaced, CommandError> {
+        let _none_reloads = self.reloading.read().await;
         self.handle(name)?.pipeline.replace_module(module, "upload").await
     }
 
     async fn start_shadow(&self, name: &str, module: Vec<u8>) -> Result<ShadowReport, CommandError> {
+        let _none_reloads = self.reloading.read().await;
         self.handle(name)?.pipeline.start_shadow(module).await
     }
 
@@ -89,6 +93,7 @@ impl status::Pipelines for Pipelines {
     }
 
     async fn serve_shadow(&self, name: &str) -> Result<Replaced, CommandError> {
+        let _none_reloads = self.reloading.read().await;
         self.handle(name)?.pipeline.serve_shadow().await
     }
 
@@ -101,11 +106,16 @@ impl status::Pipelines for Pipelines {
     }
 
     async fn roll_back(&self, name: &str) -> Result<Replaced, CommandError> {
+        let _none_reloads = self.reloading.read().await;
         self.handle(name)?.pipeline.roll_back().await
     }
 
+    async fn reload(&self, is_dry_run: bool) -> Result<Reload, NotReloaded> {
+        Pipelines::reload(self, is_dry_run).await
+    }
+
     fn searches(&self) -> Vec<Arc<dyn Search>> {
-        self.handles.iter().filter_map(|handle| handle.pipeline.sink.get()?.search()).collect()
+        self.serving().handles.iter().filter_map(|handle| handle.pipeline.sink.search()).collect()
     }
 
     fn collections(&self) -> Vec<String> {
@@ -117,9 +127,10 @@ impl status::Pipelines for Pipelines {
 }
 
 impl Pipelines {
-    fn handle(&self, name: &str) -> Result<&Handle, CommandError> {
-        let handle = self.handles.iter().find(|handle| handle.pipeline.plan.name == name);
-        handle.ok_or_else(|| CommandError::NotFound(name.to_owned()))
+    fn handle(&self, name: &str) -> Result<Arc<Handle>, CommandError> {
+        let serving = self.serving();
+        let handle = serving.handles.iter().find(|handle| handle.pipeline.plan.name == name);
+        handle.cloned().ok_or_else(|| CommandError::NotFound(name.to_owned()))
     }
 }
 
@@ -139,7 +150,7 @@ impl Pipeline {
             lag_seconds: snapshot.lag_seconds,
             rates: snapshot.rates,
             totals: self.metrics.totals(),
-            module: self.module.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+            module: self.module(),
             last_error: snapshot.last_error,
             dead_letters: u64::try_from(self.metrics.dead_letters.get()).unwrap_or(0),
         }

@@ -8,8 +8,9 @@
 //!
 //! In reading order: `batch` (what waits), `gate`, `rows`, `toast` and `document` (plain functions on data), `process` (a
 //! batch worked out, with the `guest_store`), `truncate` and `replay` (batches of another kind), `deliver` (its writes answered, as many at a time as
-//! `pressure` allows), `refusal` (what the sink will never take), `runner` (the loop, with commit and settle), `supervisor` (all pipelines of a
-//! process), `reload`, `shelf`, `recent`, `compare` and `shadow` (code replaced while it runs).
+//! `pressure` allows), `refusal` (what the sink will never take), `runner` (the loop, with commit and settle), `supervised` (one pipeline,
+//! run again and again) and `supervisor` (all of a process), `reload`, `shelf`, `recent`, `compare` and `shadow` (code replaced while it
+//! runs), `reconfigure` (another configuration).
 
 mod answered;
 mod batch;
@@ -22,11 +23,14 @@ mod document;
 mod failpoint;
 mod gate;
 mod guest_store;
+mod loaded;
 mod metrics;
+mod open_sink;
 mod pressure;
 mod process;
 mod progress;
 mod recent;
+mod reconfigure;
 mod refusal;
 mod reload;
 mod replay;
@@ -35,6 +39,7 @@ mod runner;
 mod shadow;
 mod shelf;
 pub mod status;
+mod supervised;
 pub mod supervisor;
 mod toast;
 mod truncate;

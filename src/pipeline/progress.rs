@@ -116,6 +116,17 @@ impl Progress {
         matches!(self.lock().phase, RunState::Paused | RunState::Stopped)
     }
 
+    /// Whether a pipeline that was started has shown that it can run, or waits for what is down; none while it has not. The error is
+    /// what a person must mend.
+    pub fn has_begun(&self) -> Result<bool, Failure> {
+        let inner = self.lock();
+        match &inner.failure {
+            Some(failure) if failure.kind != Kind::Unavailable => Err(failure.clone()),
+            Some(_) => Ok(true),
+            None => Ok(inner.sink_trouble.is_some() || inner.phase == RunState::Finished || self.is_looping()),
+        }
+    }
+
     /// Whether the sink is waited for.
     pub fn is_sink_in_trouble(&self) -> bool {
         self.lock().sink_trouble.is_some()

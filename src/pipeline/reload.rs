@@ -15,7 +15,7 @@ use crate::pipeline::compare::Comparison;
 use crate::pipeline::shadow::Shadow;
 use crate::pipeline::shelf::ServedModule;
 use crate::pipeline::status::{CommandError, ModuleStatus, Replaced, ShadowReport};
-use crate::pipeline::supervisor::Pipeline;
+use crate::pipeline::supervised::Pipeline;
 use crate::transform::settings::TransformSettings;
 use crate::transform::{Component, Engine, KeyValues, MemoryStore, Transform, TransformMetrics};
 
@@ -62,7 +62,7 @@ impl Pipeline {
         let tried: Result<(Transform, Vec<u8>, Comparison), String> = trying.await.map_err(|error| bug(&error))?;
         let (transform, bytes, trial) = tried.map_err(CommandError::Refused)?;
         let component = transform.component().clone();
-        let module = ServedModule { hash: component.hash().to_owned(), from: from.to_owned(), since_ms: self.clock.now_ms() };
+        let module = ServedModule { hash: component.hash().to_owned(), from: from.to_owned(), since_ms: self.common.clock.now_ms() };
         self.shelf.serves(module, &bytes, &configured).map_err(CommandError::Failed)?;
         if self.hand_over(transform).await {
             self.note_module(&component);
@@ -97,7 +97,7 @@ impl Pipeline {
     /// Runs these bytes beside the module that serves, in place of the shadow before.
     pub(super) async fn start_shadow(&self, bytes: Vec<u8>) -> Result<ShadowReport, CommandError> {
         let settings = self.transform_settings()?.clone();
-        let (trial, clock) = (self.trial(&settings)?, self.clock.clone());
+        let (trial, clock) = (self.trial(&settings)?, self.common.clock.clone());
         let metrics = Metrics::detached_as(&format!("{} (shadow)", self.plan.name));
         let starting = tokio::task::spawn_blocking(move || {
             let (component, _) = trial.run(&bytes).map_err(CommandError::Refused)?;
@@ -137,7 +137,7 @@ impl Pipeline {
 
     fn trial(&self, settings: &TransformSettings) -> Result<Trial, CommandError> {
         Ok(Trial {
-            engine: self.engine.clone(),
+            engine: self.common.engine.clone(),
             settings: settings.clone(),
             present: self.component.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             recent: self.recent.good(),
@@ -166,16 +166,6 @@ impl Pipeline {
                 let _ = self.replace_module(bytes, "file").await;
             }
         }
-    }
-
-    /// The module that a run of the loop begins with, and what makes it up.
-    pub(super) fn first_module(&self, settings: &TransformSettings) -> Result<(Vec<u8>, &'static str, String), Failure> {
-        let file = Component::read(settings)?;
-        let configured = Component::hash_of(&file);
-        Ok(match self.shelf.instead_of(&configured)? {
-            Some(bytes) => (bytes, "upload", configured),
-            None => (file, "file", configured),
-        })
     }
 
     /// Whether the loop took it.

@@ -93,7 +93,8 @@ impl Shelf {
         served.get(place).map_or(Ok(None), |module| self.bytes(&module.hash))
     }
 
-    fn bytes(&self, hash: &str) -> Result<Option<Vec<u8>>, Failure> {
+    /// The module with this hash; none where it is not kept any more.
+    pub fn bytes(&self, hash: &str) -> Result<Option<Vec<u8>>, Failure> {
         let path = self.dir.join(format!("{hash}.wasm"));
         match fs::read(&path) {
             Ok(bytes) => Ok(Some(bytes)),

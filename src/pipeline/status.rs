@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use serde::Serialize;
 
+use crate::config::Changes;
 use crate::error::Failure;
 use crate::event::{Message, Version};
 pub use crate::pipeline::compare::Comparison;
@@ -65,6 +66,9 @@ pub trait Pipelines: Send + Sync {
     /// Goes back to the module that served before.
     async fn roll_back(&self, name: &str) -> Result<Replaced, CommandError>;
 
+    /// Reads the configuration file again and has it serve as a whole, or, for a dry run, says what that would change.
+    async fn reload(&self, is_dry_run: bool) -> Result<Reload, NotReloaded>;
+
     /// The sinks that can be searched.
     fn searches(&self) -> Vec<Arc<dyn Search>>;
 
@@ -106,6 +110,53 @@ impl From<StateError> for CommandError {
     fn from(error: StateError) -> Self {
         CommandError::Failed(error.into())
     }
+}
+
+/// What came of reading the configuration again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Reload {
+    /// What was done.
+    pub result: ReloadResult,
+    /// The file that was read.
+    pub file: String,
+    /// Since when the configuration serves that the file was compared with, in milliseconds since 1970.
+    pub compared_with_ms: u64,
+    /// What is different.
+    pub plan: Changes,
+    /// The same for people.
+    pub text: String,
+}
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ReloadResult {
+    /// It serves.
+    Applied,
+    /// There is nothing different in it.
+    Unchanged,
+    /// Nothing: only the plan was asked for.
+    Planned,
+}
+
+/// Why another configuration does not serve: the old one does, whole.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotReloaded {
+    /// It makes no sense as things stand (the process is draining). HTTP 409.
+    #[error("{0}")]
+    Conflict(String),
+    /// The file cannot be used, or not while the process runs, or what is new in it did not start. HTTP 422.
+    #[error("{message}")]
+    Refused {
+        /// One sentence.
+        message: String,
+        /// The file that was read.
+        file: String,
+        /// Everything that is wrong, one sentence each.
+        problems: Vec<String>,
+        /// What would have changed, where the file could be read.
+        plan: Option<Box<Changes>>,
+    },
 }
 
 /// What became of the dead letters that were to be replayed.

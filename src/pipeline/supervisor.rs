@@ -1,37 +1,28 @@
-//! All pipelines of a process: each in a task of its own, started, stopped and started again alone.
+//! All pipelines of a process: each in a task of its own, started and stopped alone.
 
-use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::FutureExt;
-use prometheus::Registry;
-use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use futures::future::{BoxFuture, Shared};
+use prometheus::{IntCounterVec, Registry};
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 use crate::clock::Clock;
-use crate::config::{PipelinePlan, Plan};
-use crate::error::{Failure, Kind};
-use crate::limits;
+use crate::config::{PipelinePlan, Plan, ServerSettings};
+use crate::error::Failure;
 use crate::metrics::Metrics;
-use crate::pipeline::courier::Courier;
-use crate::pipeline::deliver::Deliverer;
-use crate::pipeline::document::IndexNames;
-use crate::pipeline::guest_store::GuestStore;
-use crate::pipeline::metrics::PipelineMetrics;
-use crate::pipeline::process::Processor;
-use crate::pipeline::progress::Progress;
-use crate::pipeline::recent::RecentChanges;
-use crate::pipeline::reload::Swap;
-use crate::pipeline::runner::{Control, Ended, Positions, Runner};
-use crate::pipeline::shadow::ShadowPlace;
-use crate::pipeline::shelf::{ServedModule, Shelf};
-use crate::pipeline::status::{ModuleStatus, RunState};
-use crate::sink::{Sink, SinkContext};
-use crate::source::SourceContext;
-use crate::source::decode::Decoder;
-use crate::state::{PipelineState, StateError, Store};
-use crate::transform::{Component, Engine, KeyValues, Transform, TransformMetrics, Transformer};
+use crate::pipeline::runner::{Control, Ended};
+use crate::pipeline::shelf::Shelf;
+use crate::pipeline::supervised::{Pipeline, supervise};
+use crate::sink::SinkContext;
+use crate::state::Store;
+use crate::transform::Engine;
+
+/// Why nothing is begun any more.
+pub(super) const SHUTTING_DOWN: &str = "the process is shutting down: start it again first";
 
 /// How all pipelines came to their end.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,39 +37,39 @@ pub enum Ending {
 
 /// The pipelines of a process.
 pub struct Pipelines {
-    pub(super) handles: Vec<Handle>,
+    serving: RwLock<Arc<Serving>>,
+    pub(super) common: Arc<Common>,
+    /// Held for writing while another configuration takes over, for reading by what would get in its way.
+    pub(super) reloading: tokio::sync::RwLock<()>,
+    pub(super) server: watch::Sender<ServerSettings>,
+    pub(super) reloads: IntCounterVec,
+    /// Of this the measuring of the state knows when the pipelines are gone.
     store: Arc<Store>,
 }
 
-pub(super) struct Handle {
-    pub(super) pipeline: Arc<Pipeline>,
-    task: Mutex<Option<JoinHandle<Result<Ended, Failure>>>>,
+/// What all pipelines share.
+pub(super) struct Common {
+    pub(super) store: Store,
+    pub(super) engine: Engine,
+    pub(super) registry: Registry,
+    pub(super) clock: Clock,
+    state_dir: PathBuf,
+    pub(super) until_caught_up: bool,
 }
 
-/// What outlives the restarts of one pipeline.
-pub(super) struct Pipeline {
-    pub(super) plan: PipelinePlan,
-    pub(super) engine: Engine,
-    store: Store,
-    pub(super) clock: Clock,
-    pub(super) metrics: PipelineMetrics,
-    pub(super) transform_metrics: TransformMetrics,
-    pub(super) progress: Arc<Progress>,
-    pub(super) control: watch::Sender<Control>,
-    pub(super) module: Mutex<Option<ModuleStatus>>,
-    pub(super) shelf: Shelf,
-    pub(super) recent: Arc<RecentChanges>,
-    pub(super) shadow: Arc<ShadowPlace>,
-    /// The code that serves.
-    pub(super) component: Mutex<Option<Component>>,
-    /// Where the present run of the loop takes new code.
-    pub(super) swaps: Mutex<Option<mpsc::Sender<Swap>>>,
-    /// Held while a module is replaced.
-    pub(super) replacing: tokio::sync::Mutex<()>,
-    pub(super) sink: tokio::sync::OnceCell<Arc<dyn Sink>>,
-    dead_letters_sink: tokio::sync::OnceCell<Arc<dyn Sink>>,
-    state_dir: std::path::PathBuf,
-    until_caught_up: bool,
+/// The configuration that serves, and its pipelines.
+#[derive(Clone)]
+pub(super) struct Serving {
+    pub(super) plan: Arc<Plan>,
+    pub(super) since_ms: u64,
+    pub(super) handles: Vec<Arc<Handle>>,
+    pub(super) is_draining: bool,
+}
+
+/// A pipeline and the task that runs it.
+pub(super) struct Handle {
+    pub(super) pipeline: Arc<Pipeline>,
+    task: OnceLock<(AbortHandle, Shared<BoxFuture<'static, Result<Ended, Failure>>>)>,
 }
 
 impl Pipelines {
@@ -87,35 +78,24 @@ impl Pipelines {
     pub fn start(plan: Plan, registry: &Registry, clock: &Clock, until_caught_up: bool) -> Result<Self, Failure> {
         let store = Store::open(&plan.state, clock)?;
         let engine = Engine::new(Some(&plan.state.dir.join("compiled")))?;
-        let state_bytes = Metrics::new(registry.clone(), "").process_gauge("rowmill_state_bytes", "Bytes of the state on disk.");
-        let handles = plan.pipelines.into_iter().map(|pipeline_plan| {
-            let metrics = Metrics::new(registry.clone(), &pipeline_plan.name);
-            let (control, receiver) = watch::channel(Control::default());
-            let pipeline = Arc::new(Pipeline {
-                engine: engine.clone(),
-                store: store.clone(),
-                clock: clock.clone(),
-                metrics: PipelineMetrics::declare(&metrics),
-                transform_metrics: TransformMetrics::declare(&metrics),
-                progress: Arc::new(Progress::new(clock.clone())),
-                control,
-                module: Mutex::default(),
-                shelf: Shelf::new(plan.state.dir.join("modules").join(&pipeline_plan.name)),
-                recent: Arc::default(),
-                shadow: Arc::default(),
-                component: Mutex::default(),
-                swaps: Mutex::default(),
-                replacing: tokio::sync::Mutex::default(),
-                sink: tokio::sync::OnceCell::new(),
-                dead_letters_sink: tokio::sync::OnceCell::new(),
-                state_dir: plan.state.dir.clone(),
-                plan: pipeline_plan,
-                until_caught_up,
-            });
-            let task = tokio::spawn(supervise(pipeline.clone(), receiver));
-            Handle { pipeline, task: Mutex::new(Some(task)) }
+        let process = Metrics::new(registry.clone(), "");
+        let state_bytes = process.process_gauge("rowmill_state_bytes", "Bytes of the state on disk.");
+        let reloads = process.process_counters("rowmill_config_reloads_total", "Readings of a configuration anew.", &["result"]);
+        ["applied", "unchanged", "refused"].iter().for_each(|result| drop(reloads.with_label_values(&[*result])));
+        let common = Arc::new(Common {
+            store: store.clone(),
+            engine,
+            registry: registry.clone(),
+            clock: clock.clone(),
+            state_dir: plan.state.dir.clone(),
+            until_caught_up,
         });
-        let handles = handles.collect();
+        let start = |plan: &Arc<PipelinePlan>| {
+            let handle = Handle::new(Pipeline::new(&common, plan.clone(), None, None));
+            handle.start();
+            Arc::new(handle)
+        };
+        let handles = plan.pipelines.iter().map(start).collect();
         let store = Arc::new(store);
         // It ends with the pipelines: an embedding program may open the state again.
         let measured = Arc::downgrade(&store);
@@ -126,27 +106,78 @@ impl Pipelines {
                 tokio::time::sleep(Duration::from_secs(5)).await;
             }
         });
-        Ok(Self { handles, store })
+        let (server, _) = watch::channel(plan.server.clone());
+        let serving = Serving { plan: Arc::new(plan), since_ms: clock.now_ms(), handles, is_draining: false };
+        let serving = RwLock::new(Arc::new(serving));
+        Ok(Self { serving, common, reloading: tokio::sync::RwLock::default(), server, reloads, store })
+    }
+
+    /// What the HTTP side is set to, now and whenever that changes.
+    pub fn server(&self) -> watch::Receiver<ServerSettings> {
+        self.server.subscribe()
+    }
+
+    /// What serves at this moment.
+    pub(super) fn serving(&self) -> Arc<Serving> {
+        self.serving.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Has this serve, and starts what is not yet started of it; not where the process drains already.
+    pub(super) fn serve(&self, plan: Arc<Plan>, handles: Vec<Arc<Handle>>) -> bool {
+        let mut serving = self.serving.write().unwrap_or_else(PoisonError::into_inner);
+        if serving.is_draining {
+            return false;
+        }
+        for handle in handles.iter().filter(|handle| handle.task.get().is_none()) {
+            if let Some(before) = serving.pipeline(&handle.pipeline.plan.name) {
+                let is_paused = before.control.borrow().is_paused;
+                handle.pipeline.control.send_modify(|control| control.is_paused = is_paused);
+            }
+            handle.start();
+        }
+        *serving = Arc::new(Serving { plan, since_ms: self.common.clock.now_ms(), handles, is_draining: false });
+        true
+    }
+
+    /// Tells one pipeline, before another may take its place.
+    pub(super) fn tell(&self, name: &str, change: impl FnOnce(&mut Control)) -> Option<Arc<Handle>> {
+        let serving = self.serving.read().unwrap_or_else(PoisonError::into_inner);
+        let handle = serving.handles.iter().find(|handle| handle.pipeline.plan.name == name)?;
+        handle.pipeline.control.send_modify(change);
+        Some(handle.clone())
     }
 
     /// Tells every pipeline to finish what is at work and end.
     pub fn drain(&self) {
-        for handle in &self.handles {
+        let mut serving = self.serving.write().unwrap_or_else(PoisonError::into_inner);
+        for handle in &serving.handles {
             handle.pipeline.control.send_modify(|control| control.is_draining = true);
         }
+        *serving = Arc::new(Serving { is_draining: true, ..(**serving).clone() });
     }
 
     /// Waits until every pipeline has ended.
     pub async fn ended(&self) -> Ending {
+        loop {
+            let serving = self.serving();
+            for handle in &serving.handles {
+                let _ = handle.ended().await;
+            }
+            // A reload ends pipelines to start them again.
+            let _none_reloads = self.reloading.read().await;
+            if Arc::ptr_eq(&serving, &self.serving()) {
+                return self.ending(&serving.handles).await;
+            }
+        }
+    }
+
+    async fn ending(&self, handles: &[Arc<Handle>]) -> Ending {
         let mut failures = Vec::new();
         let mut drained = false;
-        for handle in &self.handles {
-            let task = handle.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let Some(task) = task else { continue };
-            match task.await {
-                Ok(Ok(ended)) => drained |= ended == Ended::Drained,
-                Ok(Err(failure)) => failures.push((handle.pipeline.plan.name.clone(), failure)),
-                Err(error) => failures.push((handle.pipeline.plan.name.clone(), Failure::bug(format!("the pipeline ended: {error}")))),
+        for handle in handles {
+            match handle.ended().await {
+                Ok(ended) => drained |= ended == Ended::Drained,
+                Err(failure) => failures.push((handle.pipeline.plan.name.clone(), failure)),
             }
         }
         // The last word of every pipeline is on disk before the process says that all is done.
@@ -161,212 +192,66 @@ impl Pipelines {
     }
 }
 
-/// Runs one pipeline for the life of the process.
-async fn supervise(pipeline: Arc<Pipeline>, control: watch::Receiver<Control>) -> Result<Ended, Failure> {
-    tokio::select! {
-        ended = run_again(&pipeline, control) => ended,
-        () = pipeline.watch_module(), if !pipeline.until_caught_up && pipeline.plan.transform.is_some() => Err(Failure::bug("watching a file ended")),
+impl Common {
+    /// What a sink of this pipeline is given.
+    pub(super) fn sink_context(&self, pipeline: &str, folder: &str) -> SinkContext {
+        SinkContext { pipeline: pipeline.to_owned(), clock: self.clock.clone(), dir: self.state_dir.join("sinks").join(folder) }
+    }
+
+    /// The modules of this pipeline.
+    pub(super) fn shelf(&self, pipeline: &str) -> Shelf {
+        Shelf::new(self.state_dir.join("modules").join(pipeline))
     }
 }
 
-/// Runs the loop until there is nothing more to run.
-async fn run_again(pipeline: &Arc<Pipeline>, mut control: watch::Receiver<Control>) -> Result<Ended, Failure> {
-    let mut attempt: u32 = 0;
-    loop {
-        let started = pipeline.clock.instant();
-        let Control { restarts, replays, .. } = *control.borrow_and_update();
-        let ran = tokio::select! {
-            ran = caught(run_once(pipeline, control.clone(), restarts)) => ran,
-            // Connecting to what is down takes for ever; neither the end of the process nor a restart waits for it.
-            ended = told_before_start(pipeline, control.clone(), restarts) => Ok(ended),
-        };
-        match ran {
-            Ok(Ended::Restart) => {}
-            Ok(ended) => {
-                pipeline.progress.set_phase(RunState::Finished);
-                // A source that has ended is no reason to close the search API over what it brought.
-                let stays = ended == Ended::CaughtUp && !pipeline.until_caught_up;
-                // Dead letters are replayed by a run that finds nothing else to do.
-                if !stays || !told_to_run(&mut control, |control| control.restarts != restarts || control.replays != replays).await {
-                    return Ok(ended);
-                }
-            }
-            Err(failure) => {
-                tracing::error!(pipeline = pipeline.plan.name, kind = failure.kind.as_str(), "{failure}");
-                pipeline.progress.failed(&failure);
-                if started.elapsed() > limits::RETRY_DELAY_MAX {
-                    attempt = 0;
-                }
-                if failure.kind != Kind::Unavailable && pipeline.until_caught_up {
-                    return Err(failure);
-                }
-                let delay = (failure.kind == Kind::Unavailable).then(|| pipeline.clock.jittered(backoff(attempt)));
-                attempt += 1;
-                if !stand_by(&mut control, restarts, delay).await {
-                    return if failure.kind == Kind::Unavailable { Ok(Ended::Drained) } else { Err(failure) };
-                }
-            }
+impl Serving {
+    /// The pipeline of that name.
+    pub(super) fn pipeline(&self, name: &str) -> Option<&Arc<Pipeline>> {
+        self.handles.iter().map(|handle| &handle.pipeline).find(|pipeline| pipeline.plan.name == name)
+    }
+}
+
+impl Handle {
+    pub(super) fn new(pipeline: Pipeline) -> Self {
+        Self { pipeline: Arc::new(pipeline), task: OnceLock::new() }
+    }
+
+    /// Starts the pipeline, once.
+    fn start(&self) {
+        self.task.get_or_init(|| {
+            let task = tokio::spawn(supervise(self.pipeline.clone(), self.pipeline.control.subscribe()));
+            let abort = task.abort_handle();
+            let ended = task.map(|ended| ended.unwrap_or_else(|error| Err(Failure::bug(format!("the pipeline ended: {error}")))));
+            (abort, ended.boxed().shared())
+        });
+    }
+
+    /// Waits for the end of the pipeline, and says how it came to it.
+    pub(super) async fn ended(&self) -> Result<Ended, Failure> {
+        match self.task.get() {
+            Some((_, ended)) => ended.clone().await,
+            None => Ok(Ended::Drained),
+        }
+    }
+
+    /// Ends the pipeline after the batches at work, without them where the sink is in trouble, or after `longest`: they are read again.
+    pub(super) async fn stop(&self, longest: Duration) {
+        self.pipeline.control.send_modify(|control| {
+            control.is_draining = true;
+            control.restarts += 1;
+        });
+        if tokio::time::timeout(longest, self.ended()).await.is_err() {
+            tracing::warn!(pipeline = self.pipeline.plan.name, "the batches at work took too long: they are read again");
+            self.task.get().into_iter().for_each(|(abort, _)| abort.abort());
+            // Aborted tasks end at their next wait.
+            let _ = self.ended().await;
         }
     }
 }
 
-/// A run whose panic is a failure like others: it must not look as if the pipeline still ran.
-async fn caught(run: impl Future<Output = Result<Ended, Failure>>) -> Result<Ended, Failure> {
-    let ran = AssertUnwindSafe(run).catch_unwind().await;
-    ran.unwrap_or_else(|_| Err(Failure::bug("the pipeline broke off: see the log for the panic, and report it")))
-}
-
-/// Waits for `delay` or for a restart (without a delay: for a restart alone), also for one that was asked for since the run
-/// with `restarts` began. False: the process ends.
-async fn stand_by(control: &mut watch::Receiver<Control>, restarts: u64, delay: Option<Duration>) -> bool {
-    let told = told_to_run(control, |control| control.restarts != restarts);
-    match delay {
-        None => told.await,
-        Some(delay) => tokio::time::timeout(delay, told).await.unwrap_or(true),
-    }
-}
-
-/// Waits until `is_told` is so. False: the process ends.
-async fn told_to_run(control: &mut watch::Receiver<Control>, is_told: impl Fn(&Control) -> bool) -> bool {
-    let changed = control.wait_for(|control| control.is_draining || is_told(control)).await;
-    changed.is_ok_and(|control| !control.is_draining)
-}
-
-/// Ends when the process drains, or a restart is asked for, while the pipeline has not got to its loop.
-async fn told_before_start(pipeline: &Pipeline, mut control: watch::Receiver<Control>, restarts: u64) -> Ended {
-    let told = control.wait_for(|control| control.is_draining || control.restarts != restarts).await;
-    let ended = if told.is_ok_and(|control| !control.is_draining) { Ended::Restart } else { Ended::Drained };
-    if pipeline.progress.is_looping() {
-        std::future::pending::<()>().await;
-    }
-    ended
-}
-
-/// Opens everything and runs the loop.
-async fn run_once(pipeline: &Pipeline, control: watch::Receiver<Control>, restarts: u64) -> Result<Ended, Failure> {
-    pipeline.progress.starting();
-    let plan = &pipeline.plan;
-    let state = pipeline.open_state()?;
-    let positions = Arc::new(Positions::new(state.positions()?));
-    let transformer = pipeline.open_transformer().await?;
-    let sink = pipeline.open_sink().await?;
-    let indexes = IndexNames::new(plan.sink.index());
-    let (clock, metrics, progress) = (pipeline.clock.clone(), pipeline.metrics.clone(), pipeline.progress.clone());
-    let deliverer = Deliverer::new(sink.clone(), plan.batch.clone(), clock.clone(), metrics.clone(), progress.clone());
-    deliverer.prepare(indexes.fixed()).await?;
-    let courier = pipeline.open_courier().await?;
-    let context = SourceContext { pipeline: plan.name.clone(), positions: positions.clone(), clock: clock.clone() };
-    let source = plan.source.open(context).await?;
-    let ends = if pipeline.until_caught_up { Some(source.ends().await?) } else { None };
-    let processor = Processor {
-        store: pipeline.guest_store(&state),
-        state,
-        transformer,
-        recent: pipeline.recent.clone(),
-        shadow: pipeline.shadow.clone(),
-        indexes,
-        keep: plan.keep,
-        wants_before: plan.transform.as_ref().is_some_and(|transform| transform.before),
-        clock: clock.clone(),
-        metrics: metrics.clone(),
-        next_batch: 1,
-    };
-    let (swaps, taken) = mpsc::channel(1);
-    *pipeline.swaps.lock().unwrap_or_else(PoisonError::into_inner) = Some(swaps);
-    let runner = Runner {
-        source,
-        decoder: Decoder::new(plan.decode.clone()),
-        processor,
-        deliverer,
-        courier,
-        positions,
-        batch: plan.batch.clone(),
-        batches_in_flight: sink.requests_in_flight().clamp(1, limits::BATCHES_IN_FLIGHT_MAX),
-        clock,
-        metrics,
-        progress,
-        control,
-        swaps: taken,
-        restarts,
-        ends,
-    };
-    tracing::info!(pipeline = plan.name, source = plan.source_kind, sink = plan.sink_kind, "the pipeline runs");
-    let _looping = pipeline.progress.looping();
-    runner.run().await
-}
-
-impl Pipeline {
-    pub(super) fn open_state(&self) -> Result<PipelineState, StateError> {
-        let state = self.store.pipeline(&self.plan.name, &self.plan.decode.version_unit())?;
-        Ok(state.with_dead_letters(self.plan.dead_letters.clone()))
-    }
-
-    /// The guest's store, as `state` has it.
-    pub(super) fn guest_store(&self, state: &PipelineState) -> Arc<dyn KeyValues> {
-        let bytes_max = self.plan.transform.as_ref().map_or(0, |transform| transform.store_bytes);
-        Arc::new(GuestStore { values: state.values().clone(), bytes_max })
-    }
-
-    async fn open_transformer(&self) -> Result<Transformer, Failure> {
-        let Some(settings) = self.plan.transform.clone() else { return Ok(Transformer::Row) };
-        let (bytes, from, configured) = self.first_module(&settings)?;
-        let (engine, metrics) = (self.engine.clone(), self.transform_metrics.clone());
-        // Compiling takes seconds of all cores: not a matter for a thread that drives other tasks.
-        let loading = tokio::task::spawn_blocking(move || {
-            let component = Component::new(&engine, &bytes).map_err(|unfit| unfit.of(&settings))?;
-            Ok::<_, Failure>((Transform::start(&component, &settings, &metrics)?, bytes))
-        });
-        let (transform, bytes) = loading.await.map_err(|error| Failure::bug(format!("loading the module ended: {error}")))??;
-        transform.announce();
-        let component = transform.component();
-        let module = ServedModule { hash: component.hash().to_owned(), from: from.to_owned(), since_ms: self.clock.now_ms() };
-        self.shelf.serves(module, &bytes, &configured)?;
-        self.note_module(component);
-        Ok(Transformer::Guest(Box::new(transform)))
-    }
-
-    pub(super) fn note_module(&self, component: &Component) {
-        *self.component.lock().unwrap_or_else(PoisonError::into_inner) = Some(component.clone());
-        let mut module = self.module.lock().unwrap_or_else(PoisonError::into_inner);
-        let path = self.plan.transform.as_ref().map(|settings| settings.module.display().to_string());
-        *module = Some(ModuleStatus {
-            hash: component.hash().to_owned(),
-            version: module.as_ref().map_or(1, |module| module.version + 1),
-            path: path.unwrap_or_default(),
-            bytes: component.size_bytes() as u64,
-            loaded_ms: self.clock.now_ms(),
-        });
-    }
-
-    /// The sink is opened once for the life of the process: the search API holds on to it.
-    async fn open_sink(&self) -> Result<Arc<dyn Sink>, Failure> {
-        let dir = self.state_dir.join("sinks").join(&self.plan.name);
-        let context = SinkContext { pipeline: self.plan.name.clone(), clock: self.clock.clone(), dir };
-        self.sink.get_or_try_init(|| self.plan.sink.open(&context)).await.cloned()
-    }
-
-    async fn open_courier(&self) -> Result<Option<Courier>, Failure> {
-        let (plan, Some(settings)) = (&self.plan, &self.plan.dead_letters_sink) else { return Ok(None) };
-        let dir = self.state_dir.join("sinks").join(format!("{}.dead-letters", plan.name));
-        let context = SinkContext { pipeline: plan.name.clone(), clock: self.clock.clone(), dir };
-        let sink = self.dead_letters_sink.get_or_try_init(|| settings.open(&context)).await.cloned()?;
-        let (metrics, progress) = (self.metrics.beside(), self.progress.clone());
-        let deliverer = Deliverer::new(sink, plan.batch.clone(), self.clock.clone(), metrics, progress);
-        let courier = Courier::new(deliverer, settings.index().unwrap_or_default(), &plan.name, plan.dead_letters.max_count > 0);
-        courier.prepare().await?;
-        Ok(Some(courier))
-    }
-}
-
-fn backoff(attempt: u32) -> Duration {
-    limits::RETRY_DELAY_FIRST.saturating_mul(2_u32.saturating_pow(attempt)).min(limits::RETRY_DELAY_MAX)
-}
-
 #[cfg(test)]
 mod tests {
-    use tokio::sync::watch;
-
-    use super::{Clock, Control, Duration, Ending, Kind, Pipelines, caught, stand_by};
+    use super::{Clock, Ending, Pipelines};
 
     /// What a program that embeds us does from time to time.
     #[tokio::test(flavor = "multi_thread")]
@@ -383,24 +268,5 @@ mod tests {
         let families = registry.gather();
         let lag = families.iter().find(|family| family.name() == "rowmill_lag_events").unwrap();
         assert_eq!(lag.get_metric().len(), 1, "the second takes the place of the first");
-    }
-
-    #[tokio::test]
-    async fn a_panic_stops_its_pipeline_and_is_told() {
-        let ran = caught(async { panic!("a mistake of ours") }).await;
-        assert_eq!(ran.unwrap_err().kind, Kind::Bug);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_restart_that_was_asked_for_while_the_run_ended_is_not_lost() {
-        let (control, mut told) = watch::channel(Control::default());
-        let restarts = told.borrow_and_update().restarts;
-        control.send_modify(|control| control.restarts += 1);
-        for delay in [None, Some(Duration::from_secs(3600))] {
-            let stood_by = tokio::time::timeout(Duration::from_secs(1), stand_by(&mut told, restarts, delay)).await;
-            assert_eq!(stood_by, Ok(true));
-        }
-        control.send_modify(|control| control.is_draining = true);
-        assert!(!stand_by(&mut told, 1, None).await, "the end of the process comes first");
     }
 }

@@ -53,9 +53,19 @@ pub trait SinkSettings: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// What it means for what was written so far that the value of `key` in its table has become another: a sentence for the
+    /// plan of a reload, where there is something to say.
+    fn on_change(&self, _key: &str) -> Option<String> {
+        None
+    }
+
     /// Makes the sink. Must not wait for a server: what is down is found by the first [`Sink::prepare`].
     async fn open(&self, context: &SinkContext) -> Result<Arc<dyn Sink>, Failure>;
 }
+
+/// Said where documents go to another place from now on.
+pub const STAYS_WHERE_IT_IS: &str = "what was written so far stays where it is, and is not written to the new place until it changes: \
+     to fill that whole, give the pipeline another name";
 
 /// What a sink is given when it is made.
 #[derive(Clone, Debug)]

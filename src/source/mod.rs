@@ -36,6 +36,18 @@ pub trait SourceSettings: std::fmt::Debug + Send + Sync {
         None
     }
 
+    /// What it means for what was read so far that the value of `key` in its table has become another: a sentence for the
+    /// plan of a reload, where there is something to say.
+    fn on_change(&self, _key: &str) -> Option<String> {
+        None
+    }
+
+    /// Finds what [`SourceSettings::open`] would refuse, and takes nothing from a source that is open with such settings.
+    /// Blocks for milliseconds.
+    fn check(&self, _pipeline: &str) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// Makes the source. Must not wait for a server: what is down is waited for inside [`Source::next`].
     async fn open(&self, context: SourceContext) -> Result<Box<dyn Source>, Failure>;
 }

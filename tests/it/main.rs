@@ -18,6 +18,8 @@ mod modules;
 #[cfg(test)]
 mod readme;
 #[cfg(test)]
+mod reconfigured;
+#[cfg(test)]
 mod stack;
 #[cfg(test)]
 mod support;

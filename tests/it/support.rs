@@ -110,6 +110,18 @@ impl Running {
         self.seen.iter().any(|line| line.contains(part))
     }
 
+    /// How many lines of its log hold `part` by now.
+    pub fn count(&mut self, part: &str) -> usize {
+        self.seen.extend(self.lines.try_iter());
+        self.seen.iter().filter(|line| line.contains(part)).count()
+    }
+
+    /// Its log by now.
+    pub fn log(&mut self) -> String {
+        self.seen.extend(self.lines.try_iter());
+        self.seen.join("\n")
+    }
+
     /// Where its HTTP side listens.
     pub fn url(&mut self) -> String {
         let line = self.wait_for_line("listening on http://");

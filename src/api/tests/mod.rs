@@ -15,12 +15,12 @@ use serde_json::value::RawValue;
 use tower::ServiceExt;
 
 use crate::api::{Api, router};
-use crate::config::ServerSettings;
+use crate::config::{Changes, Fate, PipelineChange, ServerSettings, SettingChange};
 use crate::event::{Message, Origin, Version};
 use crate::metrics::Metrics;
 use crate::pipeline::status::{
-    Command, CommandError, Comparison, DeadLetter, LaneStatus, LastError, LetterFilter, ModuleStatus, PipelineStatus, Pipelines, Rates,
-    Replaced, Replayed, RunState, ServedModule, ShadowReport, Totals,
+    Command, CommandError, Comparison, DeadLetter, LaneStatus, LastError, LetterFilter, ModuleStatus, NotReloaded, PipelineStatus,
+    Pipelines, Rates, Reload, ReloadResult, Replaced, Replayed, RunState, ServedModule, ShadowReport, Totals,
 };
 use crate::settings::Secret;
 use crate::sink::search::{Hit, Search, SearchError, SearchRequest, SearchResponse};
@@ -32,6 +32,7 @@ struct Invented {
     pipelines: Vec<PipelineStatus>,
     told: Mutex<Vec<(String, Command)>>,
     refusal: Option<CommandError>,
+    not_reloaded: Option<NotReloaded>,
     asked: Arc<Mutex<Vec<SearchRequest>>>,
 }
 
@@ -110,6 +111,15 @@ impl Pipelines for Invented {
 
     async fn roll_back(&self, name: &str) -> Result<Replaced, CommandError> {
         self.replace_module(name, b"module".to_vec()).await
+    }
+
+    async fn reload(&self, is_dry_run: bool) -> Result<Reload, NotReloaded> {
+        if let Some(not_reloaded) = &self.not_reloaded {
+            return Err(not_reloaded.clone());
+        }
+        let result = if is_dry_run { ReloadResult::Planned } else { ReloadResult::Applied };
+        let plan = changes();
+        Ok(Reload { result, file: "rowmill.toml".to_owned(), compared_with_ms: 5, text: plan.to_string(), plan })
     }
 
     fn searches(&self) -> Vec<Arc<dyn Search>> {
@@ -196,6 +206,18 @@ fn server() -> ServerSettings {
     ServerSettings { listen, token: None, hosts: Vec::new(), drain_timeout: std::time::Duration::ZERO }
 }
 
+/// One pipeline with another bound.
+fn changes() -> Changes {
+    let setting = SettingChange { key: "batch.max_wait".to_owned(), old: Some("\"0s\"".to_owned()), new: Some("\"2s\"".to_owned()) };
+    let pipeline = PipelineChange { name: "p".to_owned(), fate: Fate::Changed, settings: vec![setting], notes: Vec::new() };
+    Changes { pipelines: vec![pipeline], ..Changes::default() }
+}
+
+/// Settings that never change: what gives them is gone.
+fn settings(server: &ServerSettings) -> tokio::sync::watch::Receiver<ServerSettings> {
+    tokio::sync::watch::channel(server.clone()).1
+}
+
 fn locked() -> ServerSettings {
     ServerSettings { token: Some(Secret::new("geheim")), ..server() }
 }
@@ -203,7 +225,7 @@ fn locked() -> ServerSettings {
 fn app(pipelines: impl Pipelines + 'static, server: &ServerSettings) -> Router {
     let registry = prometheus::Registry::new();
     Metrics::new(registry.clone(), "products").counter("rowmill_things_total", "Things.").inc_by(3);
-    router(Api::new(Arc::new(pipelines), registry, server))
+    router(Api::new(Arc::new(pipelines), registry, settings(server)))
 }
 
 /// `GET /path` (or another method) from a good place; extra headers as given.

@@ -49,7 +49,7 @@ async fn every_answer_forbids_what_the_page_does_not_need() {
 async fn answers_over_a_connection_until_it_is_dropped() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let api = Api::new(std::sync::Arc::new(Invented::default()), prometheus::Registry::new(), &server());
+    let api = Api::new(std::sync::Arc::new(Invented::default()), prometheus::Registry::new(), super::settings(&server()));
     let serving = tokio::spawn(serve(listener, api));
     let mut stream = TcpStream::connect(address).await.unwrap();
     let mut answer = [0; 12];
@@ -71,7 +71,7 @@ async fn answers_over_a_connection_until_it_is_dropped() {
 async fn a_request_that_does_not_arrive_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let api = Api::new(std::sync::Arc::new(Invented::default()), prometheus::Registry::new(), &server());
+    let api = Api::new(std::sync::Arc::new(Invented::default()), prometheus::Registry::new(), super::settings(&server()));
     let serving = tokio::spawn(serve(listener, api));
     let started = tokio::time::Instant::now();
     let mut stream = TcpStream::connect(address).await.unwrap();

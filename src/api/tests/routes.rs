@@ -4,7 +4,7 @@ use expect_test::expect;
 
 use super::{Invented, answers, app, ask, locked, server, status};
 use crate::error::Failure;
-use crate::pipeline::status::{Command, CommandError, RunState};
+use crate::pipeline::status::{Command, CommandError, NotReloaded, RunState};
 
 fn two() -> Invented {
     Invented { pipelines: vec![status("products", RunState::Running), status("orders", RunState::Stopped)], ..Invented::default() }
@@ -71,7 +71,7 @@ async fn pipelines_are_listed_and_shown() {
 #[tokio::test]
 async fn commands_reach_the_pipeline() {
     let pipelines = std::sync::Arc::new(two());
-    let app = super::router(super::Api::new(pipelines.clone(), prometheus::Registry::new(), &server()));
+    let app = super::router(super::Api::new(pipelines.clone(), prometheus::Registry::new(), super::settings(&server())));
     for (line, expected) in [
         ("POST /admin/pipelines/products/pause", Command::Pause),
         ("POST /admin/pipelines/products/resume", Command::Resume),
@@ -118,6 +118,43 @@ async fn a_command_that_is_not_carried_out_says_why() {
           500 {"error":"a lock is poisoned"}
     "#]]
     .assert_eq(&said);
+}
+
+#[tokio::test]
+async fn a_reload_answers_with_its_plan_or_with_everything_that_is_wrong() {
+    let mut said = answers(&app(two(), &server()), &["GET /admin/reload", "POST /admin/reload"]).await;
+    let refused = NotReloaded::Refused {
+        message: "the old configuration serves: there are 2 problems".to_owned(),
+        file: "/etc/rowmill.toml".to_owned(),
+        problems: vec!["one".to_owned(), "another".to_owned()],
+        plan: Some(Box::new(super::changes())),
+    };
+    for not_reloaded in [refused, NotReloaded::Conflict("the process is shutting down: start it again first".to_owned())] {
+        let app = app(Invented { not_reloaded: Some(not_reloaded), ..two() }, &server());
+        said.push_str(&answers(&app, &["POST /admin/reload"]).await);
+    }
+    expect![[r#"
+        GET /admin/reload
+          200 {"result":"planned","file":"rowmill.toml","compared_with_ms":5,"plan":{"process":[],"pipelines":[{"name":"p","fate":"changed","settings":[{"key":"batch.max_wait","old":"\"0s\"","new":"\"2s\""}],"notes":[]}],"obstacles":[]},"text":"~ p: restarts between two batches\n    batch.max_wait: \"0s\" → \"2s\"\n"}
+        POST /admin/reload
+          200 {"result":"applied","file":"rowmill.toml","compared_with_ms":5,"plan":{"process":[],"pipelines":[{"name":"p","fate":"changed","settings":[{"key":"batch.max_wait","old":"\"0s\"","new":"\"2s\""}],"notes":[]}],"obstacles":[]},"text":"~ p: restarts between two batches\n    batch.max_wait: \"0s\" → \"2s\"\n"}
+        POST /admin/reload
+          422 {"error":"the old configuration serves: there are 2 problems","file":"/etc/rowmill.toml","plan":{"obstacles":[],"pipelines":[{"fate":"changed","name":"p","notes":[],"settings":[{"key":"batch.max_wait","new":"\"2s\"","old":"\"0s\""}]}],"process":[]},"problems":["one","another"],"text":"~ p: restarts between two batches\n    batch.max_wait: \"0s\" → \"2s\"\n"}
+        POST /admin/reload
+          409 {"error":"the process is shutting down: start it again first"}
+    "#]].assert_eq(&said);
+    let locked = app(two(), &locked());
+    assert_eq!(ask(&locked, "POST /admin/reload", &[]).await.0, 401);
+}
+
+#[tokio::test]
+async fn a_changed_token_counts_at_once() {
+    let (settings, server) = tokio::sync::watch::channel(server());
+    let app = super::router(super::Api::new(std::sync::Arc::new(two()), prometheus::Registry::new(), server));
+    assert_eq!(ask(&app, "GET /admin/pipelines", &[]).await.0, 200);
+    settings.send_replace(locked());
+    assert_eq!(ask(&app, "GET /admin/pipelines", &[]).await.0, 401);
+    assert_eq!(ask(&app, "GET /admin/pipelines", &[("authorization", "Bearer geheim")]).await.0, 200);
 }
 
 #[tokio::test]

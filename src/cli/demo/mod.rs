@@ -10,6 +10,7 @@ use clap::Args;
 
 use super::run::run_plan;
 use super::{failed, load};
+use crate::config::Plan;
 
 /// The modules, as `make` built them; empty when the binary was built without.
 const MODULES: [(&str, &[u8]); 2] = [
@@ -42,7 +43,7 @@ pub async fn demo(options: DemoOptions) -> u8 {
         Ok(plan) => {
             eprintln!("The shop opens at http://{}:{}, Ctrl-C closes it.", Ipv4Addr::LOCALHOST, options.port);
             let playing = tokio::spawn(shop::play(dir.clone()));
-            let exit = run_plan(plan, false).await;
+            let exit = run_plan(Plan { file: None, ..plan }, false).await;
             playing.abort();
             exit
         }

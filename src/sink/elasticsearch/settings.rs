@@ -10,7 +10,7 @@ use crate::connect::http::{self, HttpSettings};
 use crate::error::Failure;
 use crate::limits;
 use crate::settings::Section;
-use crate::sink::{Sink, SinkContext, SinkSettings};
+use crate::sink::{STAYS_WHERE_IT_IS, Sink, SinkContext, SinkSettings};
 
 /// What a mapping may hold at its top, without which it is none.
 const MAPPING_KEYS: [&str; 8] =
@@ -56,6 +56,15 @@ pub(super) fn read_plain(section: &Section<'_>) -> ElasticsearchSinkSettings {
 impl SinkSettings for ElasticsearchSinkSettings {
     fn index(&self) -> Option<&str> {
         self.index.as_deref()
+    }
+
+    fn on_change(&self, key: &str) -> Option<String> {
+        match key {
+            "url" | "urls" => Some(format!("where this is another server, {STAYS_WHERE_IT_IS}")),
+            "index" => Some(STAYS_WHERE_IT_IS.to_owned()),
+            "mapping" | "create_index" => Some("concerns only indexes that are made from now on".to_owned()),
+            _ => None,
+        }
     }
 
     async fn open(&self, context: &SinkContext) -> Result<Arc<dyn Sink>, Failure> {

@@ -11,7 +11,7 @@ use crate::settings::Section;
 use crate::sink::embedded::EmbeddedSink;
 use crate::sink::embedded::index::IndexOptions;
 use crate::sink::embedded::value::StrictKind;
-use crate::sink::{Sink, SinkContext, SinkSettings};
+use crate::sink::{STAYS_WHERE_IT_IS, Sink, SinkContext, SinkSettings};
 
 /// What is gathered in memory before a segment is written: one batch of 5 MiB takes about half of it.
 const MEMORY_BYTES: u64 = 64 << 20;
@@ -52,6 +52,14 @@ impl SinkSettings for EmbeddedSinkSettings {
     /// Each pipeline has a folder of its own, so that of two indexes of one name only one would be found.
     fn claims(&self) -> Option<String> {
         self.index.as_ref().filter(|index| !index.contains('{')).map(|index| format!("embedded index {index}"))
+    }
+
+    fn on_change(&self, key: &str) -> Option<String> {
+        match key {
+            "index" | "dir" => Some(STAYS_WHERE_IT_IS.to_owned()),
+            _ if key.starts_with("strict") => Some("documents that are stored already are not checked".to_owned()),
+            _ => None,
+        }
     }
 
     async fn open(&self, context: &SinkContext) -> Result<Arc<dyn Sink>, Failure> {

@@ -9,7 +9,7 @@ use crate::error::Failure;
 use crate::settings::Section;
 use crate::sink::file::FileSink;
 use crate::sink::file::client::Lines;
-use crate::sink::{Sink, SinkContext, SinkSettings};
+use crate::sink::{STAYS_WHERE_IT_IS, Sink, SinkContext, SinkSettings};
 
 /// Settings of the file sink.
 #[derive(Clone, Debug)]
@@ -36,6 +36,10 @@ impl SinkSettings for FileSinkSettings {
 
     fn claims(&self) -> Option<String> {
         self.path.as_ref().map(|path| format!("file {}", path.display()))
+    }
+
+    fn on_change(&self, key: &str) -> Option<String> {
+        matches!(key, "path" | "index").then(|| STAYS_WHERE_IT_IS.to_owned())
     }
 
     async fn open(&self, _context: &SinkContext) -> Result<Arc<dyn Sink>, Failure> {

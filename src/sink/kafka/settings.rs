@@ -9,7 +9,7 @@ use crate::error::Failure;
 use crate::settings::Section;
 use crate::sink::kafka::KafkaSink;
 use crate::sink::kafka::client::Producer;
-use crate::sink::{Sink, SinkContext, SinkSettings};
+use crate::sink::{STAYS_WHERE_IT_IS, Sink, SinkContext, SinkSettings};
 
 /// Properties that are ours, and what to do instead.
 const OWNED: &[(&str, &str)] = &[
@@ -44,6 +44,10 @@ pub fn read(section: &Section<'_>) -> Box<dyn SinkSettings> {
 impl SinkSettings for KafkaSinkSettings {
     fn index(&self) -> Option<&str> {
         Some(&self.topic)
+    }
+
+    fn on_change(&self, key: &str) -> Option<String> {
+        matches!(key, "brokers" | "topic").then(|| STAYS_WHERE_IT_IS.to_owned())
     }
 
     async fn open(&self, context: &SinkContext) -> Result<Arc<dyn Sink>, Failure> {

@@ -53,6 +53,7 @@ pub enum VersionFrom {
 pub fn read(section: &Section<'_>) -> DecodeSettings {
     let format = section.choice("format", Format::Debezium, &[("debezium", Format::Debezium), ("json", Format::Json)]);
     let text = section.string("version").unwrap_or_else(|| "auto".to_owned());
+    section.comes_to("version", "\"auto\"".to_owned(), &text);
     let version = match text.split_once(':') {
         Some(("field", name)) if !name.is_empty() => VersionFrom::Field(name.to_owned()),
         Some(("header", name)) if !name.is_empty() => VersionFrom::Header(name.to_owned()),

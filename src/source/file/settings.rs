@@ -1,6 +1,6 @@
 //! What `[pipelines.….source.file]` may say.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -50,8 +50,32 @@ pub(super) fn read_settings(section: &Section<'_>) -> FileSourceSettings {
     }
 }
 
+/// What is said of a file that is not there, or closed to us.
+pub(super) fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::misconfigured(format!("cannot read {}: {error}: change `path`, or make the file readable", path.display()))
+}
+
 #[async_trait]
 impl SourceSettings for FileSourceSettings {
+    fn on_change(&self, key: &str) -> Option<String> {
+        let sentence = match key {
+            "path" => {
+                "positions are kept by the path as it is written: under this one the file is read from its start, unless it was read before"
+            }
+            "format" => "lines that were read are not read again in the new way",
+            "topic" => "rows whose table is told by the topic are other rows from now on: documents of the old ones stay",
+            _ => return None,
+        };
+        Some(sentence.to_owned())
+    }
+
+    fn check(&self, _pipeline: &str) -> Result<(), Failure> {
+        match std::fs::File::open(&self.path) {
+            Err(error) if !self.follow => Err(unreadable(&self.path, &error)),
+            _ => Ok(()),
+        }
+    }
+
     async fn open(&self, context: SourceContext) -> Result<Box<dyn Source>, Failure> {
         Ok(Box::new(FileSource::new(self.clone(), &context)))
     }

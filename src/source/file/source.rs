@@ -12,7 +12,7 @@ use crate::event::{Lane, Message};
 use crate::limits::FILE_FOLLOW_INTERVAL;
 use crate::source::file::format::Reading;
 use crate::source::file::lines::Line;
-use crate::source::file::settings::FileSourceSettings;
+use crate::source::file::settings::{FileSourceSettings, unreadable};
 use crate::source::file::tail::{self, Step, Tail};
 use crate::source::{Arrival, Source, SourceContext};
 
@@ -85,12 +85,12 @@ impl FileSource {
 
     /// What an error means: a followed file may still come, another must be there.
     fn heed(&self, error: &io::Error) -> Result<(), Failure> {
-        let path = self.settings.path.display();
+        let path = &self.settings.path;
         if self.settings.follow && error.kind() == io::ErrorKind::NotFound {
-            self.set_trouble(Some(format!("waiting for {path} to be written")));
+            self.set_trouble(Some(format!("waiting for {} to be written", path.display())));
             return Ok(());
         }
-        Err(Failure::misconfigured(format!("cannot read {path}: {error}: change `path`, or make the file readable")))
+        Err(unreadable(path, error))
     }
 
     fn set_trouble(&self, trouble: Option<String>) {

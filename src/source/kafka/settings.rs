@@ -1,13 +1,15 @@
 //! What `[pipelines.….source.kafka]` may say, and what librdkafka is told of it.
 
 use async_trait::async_trait;
+use rdkafka::consumer::BaseConsumer;
+use rdkafka::error::KafkaResult;
 use rdkafka::{ClientConfig, Offset};
 use regex::Regex;
 
 use crate::connect::kafka::KafkaConnection;
 use crate::error::Failure;
 use crate::settings::{Secret, Section};
-use crate::source::kafka::source::KafkaSource;
+use crate::source::kafka::source::{KafkaSource, refused};
 use crate::source::{Source, SourceContext, SourceSettings};
 
 /// Properties that are ours, and what to do instead.
@@ -166,6 +168,33 @@ impl SourceSettings for KafkaSourceSettings {
     /// Members of one group share the partitions: each of two pipelines would get only some of them.
     fn claims(&self) -> Option<String> {
         self.group.as_ref().map(|group| format!("consumer group {group} at {}", self.connection.brokers))
+    }
+
+    fn on_change(&self, key: &str) -> Option<String> {
+        let start = match self.start {
+            Start::Earliest => "from their start",
+            Start::Latest => "from their end (start = \"latest\")",
+        };
+        Some(match key {
+            "topics" | "topics_pattern" => format!(
+                "positions are kept by topic and partition: topics that this pipeline has read go on where they stand, others are read \
+                 {start}; documents of topics left out stay"
+            ),
+            "brokers" => {
+                "positions are kept by topic and partition, whatever the brokers: topics of another cluster would be read on at the \
+                 positions of the old one, so give the pipeline another name where it is one"
+                    .to_owned()
+            }
+            "group" => "reading goes on at the positions of the state; what the old group has committed is left behind".to_owned(),
+            "start" => format!("concerns only topics that were never read: they are read {start}"),
+            _ => return None,
+        })
+    }
+
+    /// A client that joins no group.
+    fn check(&self, pipeline: &str) -> Result<(), Failure> {
+        let client: KafkaResult<BaseConsumer> = self.client_config(pipeline).create();
+        client.map(drop).map_err(|error| refused(&error))
     }
 
     async fn open(&self, context: SourceContext) -> Result<Box<dyn Source>, Failure> {

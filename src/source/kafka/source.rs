@@ -185,7 +185,7 @@ fn offsets_to_commit(positions: &[(Lane, u64)], ours: &Lanes) -> KafkaResult<Top
 }
 
 /// What librdkafka says of its properties, as one sentence. The value is left out: it may be a secret.
-fn refused(error: &KafkaError) -> Failure {
+pub(super) fn refused(error: &KafkaError) -> Failure {
     let sentence = match error {
         KafkaError::ClientConfig(_, description, name, _) => format!("Kafka property {name} cannot be used: {description}"),
         KafkaError::ClientCreation(reason) => format!("the Kafka client cannot be made, change `properties`: {reason}"),

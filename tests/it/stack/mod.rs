@@ -7,6 +7,8 @@ mod faults;
 mod letters;
 mod order;
 mod product_search;
+#[cfg(feature = "kafka")]
+mod reconfigured;
 mod secured;
 
 use std::collections::BTreeMap;
