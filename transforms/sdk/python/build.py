@@ -46,7 +46,9 @@ def tools(folder: Path) -> Path:
             print(f"installing componentize-py into {place}", file=sys.stderr)
             made = subprocess.run([sys.executable, "-m", "venv", new], capture_output=True, text=True)
             if made.returncode != 0:
-                fail("python3-venv is missing: install it (Debian: apt install python3-venv) and run make again")
+                told = (made.stdout + made.stderr).strip()
+                lacks = "ensurepip" in told or "No module named venv" in told
+                fail("python3-venv is missing: install it (Debian: apt install python3-venv) and run make again" if lacks else told)
             pip(new / "bin/python", "--require-hashes", "--no-deps", "-r", wanted)
     return place / "bin/python"
 
