@@ -73,9 +73,13 @@ function dependencies() {
 
 function checkTypes(place) {
   try {
-    execFileSync(process.execPath, [join(place, "node_modules/typescript/bin/tsc"), "--noEmit", "--pretty", String(process.stderr.isTTY ?? false)], {
-      stdio: ["ignore", 2, 2],
-    });
+    execFileSync(
+      process.execPath,
+      [join(place, "node_modules/typescript/bin/tsc"), "--noEmit", "--pretty", String(process.stderr.isTTY ?? false)],
+      {
+        stdio: ["ignore", 2, 2],
+      },
+    );
   } catch {
     throw new Problem("the types do not fit: see above");
   }
@@ -84,29 +88,31 @@ function checkTypes(place) {
 /** One text of the user's files, this SDK and what they import, with a table of where each of its lines came from. */
 async function bundle(esbuild, entry) {
   const from = (file) => JSON.stringify(join(SDK, "lib", file));
-  const built = await esbuild.build({
-    stdin: {
-      contents: `import { serve } from ${from("serve.js")};
+  const built = await esbuild
+    .build({
+      stdin: {
+        contents: `import { serve } from ${from("serve.js")};
 import * as module from ${JSON.stringify(resolve(entry))};
 export const { boot, transform } = serve(module.default);`,
-      resolveDir: process.cwd(),
-    },
-    bundle: true,
-    write: false,
-    outfile: "bundle.js",
-    format: "esm",
-    target: "es2023",
-    platform: "neutral",
-    mainFields: ["module", "main"],
-    conditions: ["rowmill", "module", "import"],
-    external: ["wasi:*", "rowmill:*"],
-    sourcemap: "external",
-    sourcesContent: false,
-    charset: "utf8",
-    logLevel: "silent",
-  }).catch((error) => {
-    throw new Problem(error.errors?.map(described).join("\n") ?? error.message);
-  });
+        resolveDir: process.cwd(),
+      },
+      bundle: true,
+      write: false,
+      outfile: "bundle.js",
+      format: "esm",
+      target: "es2023",
+      platform: "neutral",
+      mainFields: ["module", "main"],
+      conditions: ["rowmill", "module", "import"],
+      external: ["wasi:*", "rowmill:*"],
+      sourcemap: "external",
+      sourcesContent: false,
+      charset: "utf8",
+      logLevel: "silent",
+    })
+    .catch((error) => {
+      throw new Problem(error.errors?.map(described).join("\n") ?? error.message);
+    });
   const output = (extension) => built.outputFiles.find((file) => file.path.endsWith(extension)).text;
   const code = output(".js");
   return `${code}\nglobalThis.__rowmill_lines = ${JSON.stringify(lines(code, JSON.parse(output(".map"))))};\n`;
@@ -211,7 +217,10 @@ function swapNames(wasm) {
 }
 
 async function main() {
-  const { values, positionals } = parseArgs({ allowPositionals: true, options: { output: { type: "string" }, tools: { type: "string", default: ".tools" } } });
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { output: { type: "string" }, tools: { type: "string", default: ".tools" } },
+  });
   const [entry] = positionals;
   if (positionals.length !== 1 || values.output === undefined) {
     throw new Problem("usage: node build.mjs ENTRY --output FILE [--tools FOLDER]");

@@ -89,7 +89,9 @@ export type Row<C> = C extends Columns<infer R> ? R : never;
  * Says which columns are used, and what they hold: `columns({ id: "bigint!", name: "text", price: "decimal", tags: "text[]" })`. Others are
  * skipped. A value that the database did not send because it did not change is rejected, so that no document loses it.
  */
-export function columns<const T extends { readonly [column: string]: ColumnType }>(types: T): Columns<{ -readonly [C in keyof T]: Value<T[C]> }>;
+export function columns<const T extends { readonly [column: string]: ColumnType }>(
+  types: T,
+): Columns<{ -readonly [C in keyof T]: Value<T[C]> }>;
 
 /** A number with all its digits. In a document it is a number, in a text its digits. */
 export class Decimal {

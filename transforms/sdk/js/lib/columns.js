@@ -119,7 +119,9 @@ function column(name, type) {
   const [, kind, list, required] = /^([a-z]+)(\[\])?(!)?$/.exec(type) ?? [];
   if (!Object.hasOwn(KINDS, kind ?? "")) {
     const kinds = Object.keys(KINDS).join(", ");
-    throw new TypeError(`column \`${name}\`: there is no type \`${type}\`, only ${kinds}, with [] for a list of it and ! where it must be there`);
+    throw new TypeError(
+      `column \`${name}\`: there is no type \`${type}\`, only ${kinds}, with [] for a list of it and ! where it must be there`,
+    );
   }
   const one = KINDS[kind];
   const taken = { text: "string", any: "string", boolean: "boolean" }[kind];
@@ -137,7 +139,8 @@ function own(read) {
 }
 
 function items(one) {
-  return (value, exact) => (Array.isArray(value) ? value.map((item) => (item === null ? null : one(item, exact))) : misfit("a list", value));
+  return (value, exact) =>
+    Array.isArray(value) ? value.map((item) => (item === null ? null : one(item, exact))) : misfit("a list", value);
 }
 
 function isNumeric(value) {

@@ -15,7 +15,15 @@ function read(types, text) {
 }
 
 test("columns are checked, and others skipped", () => {
-  const Product = columns({ id: "bigint!", name: "text", price: "decimal", stock: "integer", ok: "boolean", tags: "text[]", ratio: "number" });
+  const Product = columns({
+    id: "bigint!",
+    name: "text",
+    price: "decimal",
+    stock: "integer",
+    ok: "boolean",
+    tags: "text[]",
+    ratio: "number",
+  });
   assert.equal(
     read(Product, '{"id":1,"name":"a\\"b","price":"12.50","stock":7,"ok":true,"tags":["x",null],"ratio":0.5,"new_column":[1]}'),
     '{"id":1,"name":"a\\"b","price":12.5,"stock":7,"ok":true,"tags":["x",null],"ratio":0.5}',
@@ -27,7 +35,10 @@ test("columns are checked, and others skipped", () => {
   assert.equal(read(Product, '{"id":1.5}'), "column `id`: expected a whole number, found 1.5");
   assert.equal(read(Product, '{"id":1,"name":5}'), "column `name`: expected a text, found 5");
   assert.equal(read(Product, '{"id":1,"price":"NaN"}'), "column `price`: `NaN` is not a decimal number");
-  assert.equal(read(Product, '{"id":1,"stock":9007199254740993}'), "column `stock`: 9007199254740993 is too large for an integer: read it as bigint");
+  assert.equal(
+    read(Product, '{"id":1,"stock":9007199254740993}'),
+    "column `stock`: 9007199254740993 is too large for an integer: read it as bigint",
+  );
   assert.equal(read(Product, '{"id":1,"tags":"x"}'), 'column `tags`: expected a list, found "x"');
   assert.equal(read(Product, '{"id":1,"tags":["x",1]}'), "column `tags`: expected a text, found 1");
   assert.equal(read(Product, "[]"), "column `id` is missing");
@@ -46,15 +57,24 @@ test("numbers in a row keep their digits, whatever came before", () => {
 test("json comes as a text, and as itself", () => {
   const Row = columns({ attrs: "object", any: "json" });
   assert.equal(read(Row, '{"attrs":"{\\"a\\": 12345678901234567890.10}"}'), '{"attrs":{"a":12345678901234567890.10}}');
-  assert.equal(read(Row, '{"attrs":{"a":1.5,"b":{"c":12345678901234567890}},"any":"[1, null]"}'), '{"attrs":{"a":1.5,"b":{"c":12345678901234567890}},"any":[1,null]}');
+  assert.equal(
+    read(Row, '{"attrs":{"a":1.5,"b":{"c":12345678901234567890}},"any":"[1, null]"}'),
+    '{"attrs":{"a":1.5,"b":{"c":12345678901234567890}},"any":[1,null]}',
+  );
   assert.equal(read(Row, '{"attrs":"[1]"}'), "column `attrs`: expected an object, found [1]");
   assert.match(read(Row, '{"any":"{"}'), /^column `any`: /);
 });
 
 test("a value that was not sent is not lost", () => {
   const unavailable = '{"id":1,"long":"__debezium_unavailable_value"}';
-  assert.equal(read(columns({ long: "text" }), unavailable), 'long did not change and was not sent by the database: set state.keep = "rows"');
-  assert.equal(read(columns({ long: "json" }), unavailable), 'long did not change and was not sent by the database: set state.keep = "rows"');
+  assert.equal(
+    read(columns({ long: "text" }), unavailable),
+    'long did not change and was not sent by the database: set state.keep = "rows"',
+  );
+  assert.equal(
+    read(columns({ long: "json" }), unavailable),
+    'long did not change and was not sent by the database: set state.keep = "rows"',
+  );
   assert.equal(read(columns({ id: "integer" }), unavailable), '{"id":1}');
   const [output] = of((change) => ({ lacks: change.lacksColumns() }), unavailable);
   assert.deepEqual(output.body, { lacks: true });
@@ -72,13 +92,17 @@ test("answers come in many shapes", () => {
   assert.deepEqual(actions(undefined), []);
   assert.deepEqual(actions(null), []);
   assert.deepEqual(actions({ a: 1 }), [{ action: "index", body: { a: 1 } }]);
-  assert.deepEqual(actions(document({}, { id: 7n, index: "i", routing: "r" })), [{ action: "index", id: "7", index: "i", routing: "r", body: {} }]);
+  assert.deepEqual(actions(document({}, { id: 7n, index: "i", routing: "r" })), [
+    { action: "index", id: "7", index: "i", routing: "r", body: {} },
+  ]);
   assert.deepEqual(actions([{ a: 1 }, undefined, deletion({ id: 3 }), message("topic", [1], { key: "k" })]), [
     { action: "index", body: { a: 1 } },
     { action: "delete", id: "3" },
     { action: "emit", topic: "topic", key: "k", body: [1] },
   ]);
-  assert.deepEqual(actions(Promise.resolve({})), [{ action: "reject", reason: "the function is async: a transform has nothing to wait for" }]);
+  assert.deepEqual(actions(Promise.resolve({})), [
+    { action: "reject", reason: "the function is async: a transform has nothing to wait for" },
+  ]);
   assert.deepEqual(actions([{ a: 1 }, 5]), [{ action: "reject", reason: "a document is an object, and not 5" }]);
   assert.deepEqual(actions([[{}]]), [{ action: "reject", reason: "a document is an object, and not [{}]" }]);
 });
@@ -91,8 +115,14 @@ test("an exception rejects its change, and no other", () => {
     if (id === 3) throw "words";
     return { id };
   };
-  const outputs = run(transform(f), [1, 2, 3, 4].map((id) => row("public.t", { id })));
-  assert.deepEqual(outputs.map((output) => output.change), [0, 1, 2, 3]);
+  const outputs = run(
+    transform(f),
+    [1, 2, 3, 4].map((id) => row("public.t", { id })),
+  );
+  assert.deepEqual(
+    outputs.map((output) => output.change),
+    [0, 1, 2, 3],
+  );
   assert.equal(outputs[0].reason, "no");
   assert.match(outputs[1].reason, /^TypeError: odd \(f, .*transform\.test\.js:\d+\)$/);
   assert.equal(outputs[2].reason, "words");
@@ -101,11 +131,20 @@ test("an exception rejects its change, and no other", () => {
 
 test("a delete is Rowmill's affair, unless it is asked for", () => {
   const changes = [deleted("public.t", { id: 1 })];
-  assert.deepEqual(run(transform(() => ({})), changes), []);
+  assert.deepEqual(
+    run(
+      transform(() => ({})),
+      changes,
+    ),
+    [],
+  );
   const f = (change) => ({ operation: change.operation, key: change.key(), before: change.before() ?? null });
   const [output] = run(transform(f, { deletes: true }), changes);
   assert.deepEqual(output.body, { operation: "delete", key: { id: 1 }, before: null });
-  const [without] = run(transform((change) => change.after(), { deletes: true }), changes);
+  const [without] = run(
+    transform((change) => change.after(), { deletes: true }),
+    changes,
+  );
   assert.equal(without.reason, "a deleted row has no `after`");
 });
 
@@ -116,7 +155,15 @@ test("settings have defaults, and are checked", () => {
   assert.deepEqual(settle({ currency: "CHF" }), { currency: "CHF", limit: 3 });
   assert.throws(() => settle({ curency: "CHF" }), { message: "transform.config: there is no setting `curency`, only `currency`, `limit`" });
   assert.throws(() => settle({ limit: "3" }), { message: 'transform.config: setting `limit`: expected a number, found "3"' });
-  assert.throws(() => run(transform(() => {}), [], { a: 1 }), { message: "transform.config: there is no setting `a`, and no other" });
+  assert.throws(
+    () =>
+      run(
+        transform(() => {}),
+        [],
+        { a: 1 },
+      ),
+    { message: "transform.config: there is no setting `a`, and no other" },
+  );
   const own = transform((_, settings) => settings, {
     settings({ words }) {
       if (words === undefined) throw new Error("setting `words` is missing");

@@ -112,7 +112,9 @@ def _read(hint: Any) -> tuple[type, Read, bool]:
     if dataclasses.is_dataclass(hint):
         cls: Any = hint
         return _Never, lambda value: reader(cls).row(_parsed(value)), False
-    raise TypeError(f"a column cannot be a {hint!r}: str, int, float, bool, Decimal, dict, list, Json, Any, a dataclass, or one of these or None can be read")
+    raise TypeError(
+        f"a column cannot be a {hint!r}: str, int, float, bool, Decimal, dict, list, Json, Any, a dataclass, or one of these or None can be read"
+    )
 
 
 def _annotated(base: Any, how: Any) -> tuple[type, Read, bool]:
