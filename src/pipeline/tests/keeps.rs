@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::lanes::Scripted;
-use super::{Bench, MemorySink, row};
+use super::{Bench, MemorySink, Scripted, row};
 use crate::event::{Change, JsonText};
 use crate::pipeline::runner::{Control, Ended};
 use crate::state::LetterFilter;
