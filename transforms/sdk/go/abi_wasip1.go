@@ -15,8 +15,11 @@ import (
 // call. So none may begin or be under way there: the collector works within transform only, see collector.
 
 const (
-	// argumentsMax holds the arguments of the largest batch: 4 MiB of rows, in 1,000 changes.
-	argumentsMax = 5 << 20
+	// argumentsMax holds the arguments of the largest batch: 4 MiB of rows, in 1,000 changes; and what the host answers within it.
+	argumentsMax = 6 << 20
+	// answerMax is the largest of those answers: a value of the store. There is always room for it, for the garbage of a batch may be
+	// enough to begin a collection.
+	answerMax = 1<<20 + 64
 	// adapterMax is what the adapter of WASI preview 1 asks for, once: 64 KiB for its state, as much for its stack.
 	adapterMax = 2 << 16
 )
@@ -26,16 +29,17 @@ const (
 type memory struct {
 	place [argumentsMax / 8]uint64 // of uint64, to be aligned
 	used  uint32
+	room  uint32
 	// spilled is what had no room: one row of more than 4 MiB.
 	spilled [][]uint64
 }
 
-var arguments memory
+var arguments = memory{room: argumentsMax - answerMax}
 
 // take gives room, at a multiple of 8.
 func (m *memory) take(bytes uint32) unsafe.Pointer {
 	at := (m.used + 7) &^ 7
-	if bytes <= argumentsMax-at {
+	if at <= m.room && bytes <= m.room-at {
 		m.used = at + bytes
 		return unsafe.Add(unsafe.Pointer(&m.place), at)
 	}
@@ -46,7 +50,7 @@ func (m *memory) take(bytes uint32) unsafe.Pointer {
 // upTo frees what was taken since.
 func (m *memory) upTo(used uint32) { m.used = used }
 
-func (m *memory) free() { m.used, m.spilled = 0, nil }
+func (m *memory) free() { m.used, m.room, m.spilled = 0, argumentsMax-answerMax, nil }
 
 //go:wasmexport cabi_realloc
 func cabiRealloc(old unsafe.Pointer, oldBytes, _, bytes uint32) unsafe.Pointer {
@@ -107,6 +111,7 @@ func exportInit(config, length uint32) unsafe.Pointer {
 //go:wasmexport transform
 func exportTransform(changes, length uint32) unsafe.Pointer {
 	defer arguments.free()
+	arguments.room = argumentsMax
 	collect.allow()
 	outputs := &answered.outputs
 	clear(outputs.actions)

@@ -29,7 +29,11 @@ mkdir -p "$tools"
 export ZIG_GLOBAL_CACHE_DIR="$tools/zig-cache" ZIG_LOCAL_CACHE_DIR="$tools/zig-cache"
 
 if [ "$command" = test ]; then
-  exec "$zig" test --dep rowmill "-Mroot=$source" "-Mrowmill=$sdk/rowmill.zig"
+  said=$("$zig" test --dep rowmill "-Mroot=$source" "-Mrowmill=$sdk/rowmill.zig" 2>&1) || {
+    echo "$said" >&2
+    exit 1
+  }
+  exit 0
 fi
 # ReleaseSafe: an overflow or an index out of bounds costs one event and says so. ReleaseFast would be some 15 % faster.
 exec "$zig" build-exe -target wasm32-wasi -mexec-model=reactor -fno-entry -rdynamic -O ReleaseSafe --stack 1048576 \
