@@ -103,14 +103,14 @@ func start(config string) error {
 	return handling.init(config)
 }
 
-// run gives one change to the function. What a rejected change had put is taken back.
+// run gives one change to the function. Outputs are put only when it has returned without an error.
 func (h *handler) run(change *Change, outputs *Outputs) {
 	if change.Operation == Delete && !h.deletes {
 		return
 	}
 	first := len(outputs.actions)
 	if err := h.guarded(change, outputs); err != nil {
-		outputs.actions = append(outputs.actions[:first], action{kind: reject, body: err.Error()})
+		outputs.actions = append(outputs.actions, action{kind: reject, body: err.Error()})
 	}
 	for place := range outputs.actions[first:] {
 		outputs.actions[first+place].change = outputs.change

@@ -42,6 +42,8 @@ func TestAnswersComeInManyShapes(t *testing.T) {
 	equal(t, lines(t, "", row), "")
 	Register(func(*Change) (Answer, error) { return nil, nil })
 	equal(t, lines(t, "", row), "")
+	Register(func(*Change) (*Document, error) { return document(), errors.New("no") })
+	equal(t, lines(t, "", row), `{"change":0,"action":"reject","reason":"no"}`)
 	Register(func(*Change) (Documents, error) { return Documents{document(), nil, document()}, nil })
 	equal(t, lines(t, "", row), strings.Repeat(`{"change":0,"action":"index","body":{}}`+"\n", 2)[:79])
 	Register(func(*Change) (Answer, error) {

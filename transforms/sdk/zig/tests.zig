@@ -46,6 +46,7 @@ test "rows are read and written" {
     try through(Row, "{}", "{\"id\":7}");
     try through(Row, " { \"unknown\" : [ {\"a\":\"}\"} , -1.5e3 ] , \"name\" : null , \"id\" : 18446744073709551615 } ", "{\"id\":18446744073709551615}");
     try through(Row, "{\"name\":\"a\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\ud83d\\ude00\\ud83dx\"}", "{\"id\":7,\"name\":\"a\\\"\\\\/\\u0008\\u000c\\n\\u000d\\u0009é😀\u{fffd}x\"}");
+    try through(Row, "{\"name\":\"\\udc00\\udc01\"}", "{\"id\":7,\"name\":\"\u{fffd}\u{fffd}\"}");
     try through(Row, "{\"flag\":false,\"tags\":[\"a\",null,\"\"],\"part\":{\"a\":-128},\"colour\":\"green\"}", "{\"id\":7,\"tags\":[\"a\",null,\"\"],\"part\":{\"a\":-128,\"b\":0.5},\"colour\":\"green\",\"flag\":false}");
     try through(Row, "{\"raw\":{\"a\": 1.50},\"attrs\":\" {\\\"b\\\": 1.50} \"}", "{\"id\":7,\"raw\":{\"a\": 1.50},\"attrs\":{\"b\": 1.50}}");
     try through(struct { a: []const u64 }, "{\"a\":[1,2,3,4,5,6,7,8,9,10,11]}", "{\"a\":[1,2,3,4,5,6,7,8,9,10,11]}");

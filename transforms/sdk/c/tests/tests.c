@@ -225,6 +225,7 @@ static void texts(void) {
     value("text", "\"plain\"", "\"x\":\"plain\"");
     value("text", "\"a\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\ud83d\\ude00\\ud83dx\\udc00\"",
           "\"x\":\"a\\\"\\\\/\\u0008\\u000c\\n\\u000d\\u0009é😀\xef\xbf\xbdx\xef\xbf\xbd\"");
+    value("text", "\"\\udc00\\udc01\"", "\"x\":\"\xef\xbf\xbd\xef\xbf\xbd\"");
     value("text", "null", "\"x\":\"\"");
     value("text", "7", "reject column `value`: expected a text, found 7");
     value("text", "\"\\x\"", "reject column `value`: expected a text with valid escapes, found the text \"\\x\"");
@@ -326,6 +327,16 @@ static void outputs(void) {
 
 /* Batches of any size, again and again, and memory that grows where it stands. */
 static void memory(void) {
+    /* Each control character becomes six: more than there was room for, in the document and in the chunk. */
+    enum { MANY = 40000 };
+    static char controls[6 * MANY + 40], longer[6 * MANY + 40];
+    char *to = controls + sprintf(controls, "{\"do\":\"text\",\"value\":\"");
+    for (int place = 0; place < MANY; place++) to += sprintf(to, "\\u0001");
+    strcpy(to, "\"}");
+    to = longer + sprintf(longer, "0 index {\"x\":\"");
+    for (int place = 0; place < MANY; place++) to += sprintf(to, "\\u0001");
+    strcpy(to, "\"}");
+    check(controls, longer);
     for (size_t size = 1; size < 3000000; size *= 7) {
         char *row = malloc(size + 40), *expected = malloc(size + 40);
         snprintf(row, size + 40, "{\"do\":\"text\",\"value\":\"%0*d\"}", (int)size, 0);
