@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use prometheus::Registry;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{DONE, FAILED, INTERRUPTED, failed, load};
 use crate::api;
@@ -23,7 +23,10 @@ pub async fn run(config: &Path, until_caught_up: bool) -> u8 {
 
 /// Runs a checked plan.
 pub async fn run_plan(plan: Plan, until_caught_up: bool) -> u8 {
-    let (server, file) = (plan.server.clone(), plan.file.clone());
+    let server = plan.server.clone();
+    // What ends by itself, and the demo, end with their terminal. Listened to from the start, since it ends who does not.
+    let is_reloaded = plan.file.is_some() && !until_caught_up;
+    let hangup = is_reloaded.then(|| signal(SignalKind::hangup()).ok()).flatten();
     let listener = match listen(&server).await {
         Ok(listener) => listener,
         Err(message) => return failed(message),
@@ -39,8 +42,7 @@ pub async fn run_plan(plan: Plan, until_caught_up: bool) -> u8 {
         }
         tokio::spawn(api::serve(listener, api::Api::new(pipelines.clone(), registry, pipelines.server())))
     });
-    // What ends by itself, and the demo, end with their terminal.
-    let reloading = file.filter(|_| !until_caught_up).map(|_| tokio::spawn(reload_at_hangup(pipelines.clone())));
+    let reloading = hangup.map(|hangup| tokio::spawn(reload_at(hangup, pipelines.clone())));
     let exit = wait(&pipelines).await;
     serving.into_iter().chain(reloading).for_each(|task| task.abort());
     exit
@@ -53,8 +55,7 @@ async fn listen(server: &ServerSettings) -> Result<Option<TcpListener>, String> 
 }
 
 /// Has the configuration read again at every SIGHUP, one after the other.
-async fn reload_at_hangup(pipelines: Arc<Pipelines>) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return };
+async fn reload_at(mut hangup: Signal, pipelines: Arc<Pipelines>) {
     while hangup.recv().await.is_some() {
         // What comes of it is in the log.
         let _ = pipelines.reload(false).await;

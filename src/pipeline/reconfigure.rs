@@ -115,7 +115,7 @@ impl Pipelines {
         gone(&started, old);
         let mut problems = vec![format!("pipelines.{name} was started and did not run, and all was put back: {failure}")];
         if let Err((name, failure)) = self.prove(&put_back).await {
-            problems.push(format!("pipelines.{name} does not run as it did before: {failure}"));
+            problems.push(format!("pipelines.{name} does not run on the old configuration either: {failure}"));
         }
         Err(problems)
     }

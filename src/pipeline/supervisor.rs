@@ -163,8 +163,8 @@ impl Pipelines {
             for handle in &serving.handles {
                 let _ = handle.ended().await;
             }
-            // A reload ends pipelines to start them again.
-            let _none_reloads = self.reloading.read().await;
+            // A reload ends pipelines to start them again, but none any more while the process drains.
+            let _none_reloads = if self.serving().is_draining { None } else { Some(self.reloading.read().await) };
             if Arc::ptr_eq(&serving, &self.serving()) {
                 return self.ending(&serving.handles).await;
             }

@@ -260,13 +260,14 @@ fn new_code_and_new_settings_of_it_are_tried_before_they_serve() {
         assert_eq!((status, present()), (422, first.clone()), "{answer}");
         assert!(answer["error"].as_str().unwrap().contains(reason), "{answer}");
     }
-    process.append("a", 10..20);
-    process.documents("a", 20);
+    // More than are kept for a trial.
+    process.append("a", 10..110);
+    process.documents("a", 110);
     let (status, answer) = process.post(&with("two.wasm", "{}", ""));
     assert_eq!(status, 200, "{answer}");
     assert_ne!(present(), first);
-    process.append("a", 20..30);
-    assert!(process.documents("a", 30)[20..].iter().all(|document| document["body"].get("order_id").is_none()));
+    process.append("a", 110..120);
+    assert!(process.documents("a", 120)[110..].iter().all(|document| document["body"].get("order_id").is_none()));
 
     // What was uploaded serves on through a reload that is put back, although the file has changed meanwhile.
     let mut bytes = fs::read(process.path("one.wasm")).unwrap();
@@ -278,8 +279,8 @@ fn new_code_and_new_settings_of_it_are_tried_before_they_serve() {
     let bad = "[pipelines.b.source.file]\npath = 'b.jsonl'\nfollow = true\n[pipelines.b.sink.embedded]\nindex = 'b'\ndir = 'taken'\n";
     let (status, answer) = process.post(&with("products.wasm", "{ currency = 'EUR' }", bad));
     assert_eq!((status, present()), (422, uploaded.clone()), "{answer}");
-    process.append("a", 30..40);
-    assert!(process.documents("a", 40)[30..].iter().all(|document| document["body"].get("order_id").is_some()));
+    process.append("a", 120..130);
+    assert!(process.documents("a", 130)[120..].iter().all(|document| document["body"].get("order_id").is_some()));
     let (status, answer) = process.post(&with("two.wasm", "{}", "[pipelines.a.batch]\nmax_wait = '1ms'\n"));
     assert_eq!((status, present()), (200, uploaded), "and through one that is applied: {answer}");
 }
