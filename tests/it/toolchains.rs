@@ -100,10 +100,10 @@ fn a_new_folder_in_python_works() {
 
 #[test]
 fn a_new_folder_in_c_works() {
-    try_new("c", "transform.c");
+    try_new("c", "src/transform.c");
 }
 
 #[test]
 fn a_new_folder_in_zig_works() {
-    try_new("zig", "transform.zig");
+    try_new("zig", "src/transform.zig");
 }
