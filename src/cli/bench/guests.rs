@@ -191,7 +191,7 @@ fn table(figures: &[Figures]) -> String {
     for guest in figures {
         let time = |seconds: f64| match seconds {
             0.0 => "–".to_owned(),
-            seconds if seconds < 0.1 => format!("{:.2} ms", seconds * 1_000.0),
+            seconds if seconds < 1.0 => format!("{:.1} ms", seconds * 1_000.0),
             seconds => format!("{seconds:.1} s"),
         };
         let size = if guest.bytes == 0 { "–".to_owned() } else { ByteSize::b(guest.bytes).to_string() };
