@@ -41,7 +41,9 @@ fn pack(dir: &Path, name: &str, table: &mut String) -> Result<()> {
         if fs::metadata(&path)?.is_dir() {
             pack(&path, &name, table)?;
         } else {
-            writeln!(table, "    ({name:?}, include_bytes!({:?})),", fs::canonicalize(&path)?).map_err(Error::other)?;
+            // Named from the manifest on: clones share the folder that this is written to.
+            let place = format!("/{}", path.display());
+            writeln!(table, "    ({name:?}, include_bytes!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {place:?}))),").map_err(Error::other)?;
         }
     }
     Ok(())
