@@ -1,5 +1,6 @@
 /* The canonical ABI of the world rowmill:transform/transform (wit/transform.wit), by hand, and the memory of a batch. */
 #include "rowmill.h"
+#include "abi.h"
 #include "inside.h"
 
 #include <stdio.h>
@@ -167,41 +168,6 @@ static void run(const rm_change *change) {
 }
 
 /* ---- As it lies in memory -------------------------------------------------------------------------------------------- */
-
-typedef struct {
-    uint8_t some;
-    rm_text text;
-} option;
-
-typedef struct {
-    uint8_t operation;
-    rm_text source, table, key;
-    option before, after;
-    uint64_t version_first, version_second, ts_ms;
-} lowered_change;
-
-typedef struct {
-    uint32_t change;
-    uint8_t kind;
-    union {
-        struct {
-            option id, index, routing;
-            rm_text body;
-        } document;
-        struct {
-            rm_text topic;
-            option key;
-            rm_text body;
-        } message;
-        rm_text reason;
-    };
-} lowered_output;
-
-typedef struct {
-    uint8_t failed;
-    const void *at;
-    size_t length;
-} result;
 
 #ifdef __wasm__
 _Static_assert(sizeof(lowered_change) == 80 && sizeof(lowered_output) == 52 && sizeof(result) == 12, "the contract's layout");

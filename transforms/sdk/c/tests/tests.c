@@ -1,4 +1,5 @@
 /* Tests of the library, natively: a transform that does what its rows tell it to, called as the host would call it. */
+#include "../abi.h"
 #include "../inside.h"
 #include "../rowmill.h"
 
@@ -6,41 +7,6 @@
 #include <stdlib.h>
 
 /* ---- The host ------------------------------------------------------------------------------------------------------------ */
-
-typedef struct {
-    uint8_t some;
-    rm_text text;
-} option;
-
-typedef struct {
-    uint8_t operation;
-    rm_text source, table, key;
-    option before, after;
-    uint64_t first, second, ts_ms;
-} lowered_change;
-
-typedef struct {
-    uint32_t change;
-    uint8_t kind;
-    union {
-        struct {
-            option id, index, routing;
-            rm_text body;
-        } document;
-        struct {
-            rm_text topic;
-            option key;
-            rm_text body;
-        } message;
-        rm_text reason;
-    };
-} lowered_output;
-
-typedef struct {
-    uint8_t failed;
-    const void *at;
-    size_t length;
-} result;
 
 const result *rm_export_init(const char *config, size_t length);
 const result *rm_export_transform(const lowered_change *changes, size_t length);
