@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use super::{DONE, load};
+use super::{DONE, load, say};
 
 /// Shows the problems with their lines; 2 when there are any.
 pub fn check(config: &Path) -> u8 {
     match load(config) {
         Ok(plan) => {
-            println!("{} is good: {} pipeline(s)", config.display(), plan.pipelines.len());
+            say(format_args!("{} is good: {} pipeline(s)", config.display(), plan.pipelines.len()));
             DONE
         }
         Err(wrong) => wrong,

@@ -8,7 +8,7 @@ use std::path::Path;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
 
-use super::{DONE, FAILED, WRONG, failed, load, running};
+use super::{DONE, FAILED, WRONG, failed, load, running, say};
 use crate::clock::Clock;
 use crate::config::{PipelinePlan, Plan};
 use crate::error::Failure;
@@ -175,7 +175,7 @@ fn print(pipeline: &str, letter: DeadLetterStatus) {
     if let (Some(line), Ok(serde_json::Value::Object(letter))) = (line.as_object_mut(), serde_json::to_value(letter)) {
         line.extend(letter);
     }
-    println!("{line}");
+    say(line);
 }
 
 /// What is done to the letters that are meant.
@@ -201,13 +201,10 @@ async fn change(plan: &Plan, change: Change, which: &Which, all: bool) -> Result
 
 fn changed_here(store: &Store, pipeline: &PipelinePlan, change: Change, filter: &LetterFilter) -> Result<u8, Refused> {
     let state = store.pipeline(&pipeline.name, &pipeline.decode.version_unit())?;
-    println!(
-        "{}",
-        match change {
-            Change::Replay => json!({ "waiting": state.mark_replays(filter)?.ids.len() }),
-            Change::Drop => json!({ "dropped": state.drop_dead_letters(filter)? }),
-        }
-    );
+    say(match change {
+        Change::Replay => json!({ "waiting": state.mark_replays(filter)?.ids.len() }),
+        Change::Drop => json!({ "dropped": state.drop_dead_letters(filter)? }),
+    });
     if change == Change::Replay {
         eprintln!("rowmill: nothing runs on this state: they are replayed as soon as pipeline {} does", pipeline.name);
     }
@@ -222,7 +219,7 @@ async fn changed_there(plan: &Plan, pipeline: &PipelinePlan, change: Change, fil
     };
     let path = format!("/admin/pipelines/{}/dead-letters{path}?{}", pipeline.name, query(filter));
     let answer = running::ask(&plan.server, method, &path).await.map_err(Refused::Failed)?;
-    println!("{answer}");
+    say(&answer);
     if answer.get("dead_again").and_then(serde_json::Value::as_u64).is_some_and(|dead| dead > 0) {
         eprintln!("rowmill: some died again: `rowmill dead CONFIG list` tells why");
         return Ok(FAILED);

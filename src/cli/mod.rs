@@ -18,6 +18,7 @@ pub mod state;
 pub mod test;
 
 use std::ffi::OsString;
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -128,6 +129,15 @@ pub fn fail(message: &str) -> ExitCode {
 fn failed(message: impl std::fmt::Display) -> u8 {
     eprintln!("rowmill: {message}");
     FAILED
+}
+
+/// A line of results, on stdout. Whoever reads may have heard enough (`| head`): that harms nothing.
+fn say(line: impl std::fmt::Display) {
+    if let Err(error) = writeln!(io::stdout(), "{line}")
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        failed(format!("the results cannot be written: {error}"));
+    }
 }
 
 /// Loads a configuration, or shows all of its problems.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::{DONE, WRONG, failed};
+use super::{DONE, WRONG, failed, say};
 
 /// Every file of `transforms/templates` and `transforms/sdk`.
 const FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/templates.rs"));
@@ -76,8 +76,9 @@ pub fn new(options: &NewOptions) -> u8 {
     }
     match write(folder, name, *lang) {
         Ok(()) => {
-            println!("{folder} is ready. Build it, and run it on its events:\n\n    cd {folder} && make test\n", folder = folder.display());
-            println!("README.md there says how to go on.");
+            let folder = folder.display();
+            say(format_args!("{folder} is ready. Build it, and run it on its events:\n\n    cd {folder} && make test\n"));
+            say("README.md there says how to go on.");
             DONE
         }
         Err(error) => failed(format!("{} cannot be written: {error}", folder.display())),

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::running::{exchange, reachable};
-use super::{DONE, FAILED, failed, load};
+use super::{DONE, FAILED, failed, load, say};
 
 /// Prints what is different, and has it serve unless only the plan was asked for.
 pub async fn reload(config: &Path, is_dry_run: bool) -> u8 {
@@ -36,7 +36,7 @@ pub async fn reload(config: &Path, is_dry_run: bool) -> u8 {
 }
 
 fn show(is_good: bool, answer: &Value) -> u8 {
-    print!("{}", text(answer, "text").unwrap_or_default());
+    text(answer, "text").unwrap_or_default().lines().for_each(say);
     if is_good {
         eprintln!("rowmill: {}", text(answer, "result").unwrap_or_default());
         return DONE;

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::Subcommand;
 use serde_json::json;
 
-use super::{DONE, FAILED, failed, load};
+use super::{DONE, FAILED, failed, load, say};
 use crate::error::Failure;
 use crate::state::{Rows, Store, Values};
 
@@ -49,9 +49,7 @@ pub fn state(config: &Path, look: &Look) -> u8 {
             FAILED
         }
         Ok(lines) => {
-            for line in lines {
-                println!("{line}");
-            }
+            lines.iter().for_each(say);
             DONE
         }
         Err(failure) => failed(failure),

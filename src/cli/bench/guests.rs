@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::super::{DONE, failed};
+use super::super::{DONE, failed, say};
 use crate::event::{Change, JsonText, Key, Operation, Origin, Version};
 use crate::metrics::Metrics;
 use crate::transform::settings::TransformSettings;
@@ -51,11 +51,11 @@ struct Figures {
 pub fn guests(options: &GuestsOptions) -> u8 {
     match measure(options) {
         Ok(figures) if options.markdown => {
-            print!("{}", table(&figures));
+            say(table(&figures).trim_end());
             DONE
         }
         Ok(figures) => {
-            println!("{:#}", json!({ "batches": BATCHES, "guests": figures }));
+            say(format_args!("{:#}", json!({ "batches": BATCHES, "guests": figures })));
             DONE
         }
         Err(message) => failed(message),

@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{DONE, failed};
+use super::{DONE, failed, say};
 use child::Child;
 use null_bulk::NullBulk;
 
@@ -65,7 +65,7 @@ pub async fn bench(options: BenchOptions) -> u8 {
     let _ = std::fs::remove_dir_all(&dir);
     match measured {
         Ok(figures) => {
-            println!("{figures:#}");
+            say(format_args!("{figures:#}"));
             DONE
         }
         Err(message) => failed(message),

@@ -11,7 +11,7 @@ use bytesize::ByteSize;
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use super::{DONE, FAILED, INTERRUPTED, WRONG, failed};
+use super::{DONE, FAILED, INTERRUPTED, WRONG, failed, say};
 use crate::source::decode::settings::Format;
 use crate::transform::Engine;
 use run::Setup;
@@ -104,7 +104,7 @@ fn once(engine: &Engine, options: &TestOptions) -> u8 {
         (true, expect) => update(&expect.clone().unwrap_or_else(|| options.events.with_file_name("expected.jsonl")), &lines),
         (false, Some(expect)) => compare(expect, &lines),
         (false, None) => {
-            lines.iter().for_each(|line| println!("{line}"));
+            lines.iter().for_each(say);
             DONE
         }
     }
@@ -135,7 +135,7 @@ fn compare(path: &Path, lines: &[String]) -> u8 {
             DONE
         }
         Ok(differences) => {
-            differences.iter().for_each(|difference| print!("{difference}"));
+            differences.iter().for_each(|difference| say(difference.trim_end()));
             let (count, path) = (differences.len(), path.display());
             let plural = if count == 1 { "" } else { "s" };
             eprintln!("rowmill: {count} event{plural} came out otherwise than {path} says; accept that with --update");
