@@ -1,6 +1,6 @@
 //! What one module makes of changes held against what another makes of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -40,28 +40,44 @@ pub struct Difference {
 type Named<'a> = (&'static str, Option<&'a str>, Option<&'a str>, Option<&'a str>, usize);
 
 impl Comparison {
-    /// Compares what two modules made of the same changes, and adds that up.
-    pub fn add(&mut self, changes: &[Change], present: &[Outcome], new: &[Outcome]) {
+    /// What two modules made of the same changes, compared.
+    pub fn of(changes: &[Change], present: &[Outcome], new: &[Outcome]) -> Self {
+        let mut compared = Self::default();
         for ((change, present), new) in changes.iter().zip(present).zip(new) {
-            self.changes += 1;
-            // What the present module does not take either is no difference.
-            let Ok(present) = present else { continue };
-            let before = named(present);
-            self.documents += before.len() as u64;
-            match new {
-                Err(reason) => {
-                    self.failed += 1;
-                    self.example(change, before.values().next().copied(), Some(reason));
-                }
-                Ok(new) => {
-                    let after = named(new);
-                    let names: std::collections::BTreeSet<&Named<'_>> = before.keys().chain(after.keys()).collect();
-                    for name in names {
-                        let (was, is) = (before.get(name).copied(), after.get(name).copied());
-                        if was != is {
-                            self.documents_changed += 1;
-                            self.example(change, was, is);
-                        }
+            compared.compare(change, present, new);
+        }
+        compared
+    }
+
+    /// Adds what was found in more changes.
+    pub fn add(&mut self, more: Self) {
+        self.changes += more.changes;
+        self.documents += more.documents;
+        self.documents_changed += more.documents_changed;
+        self.failed += more.failed;
+        self.examples.extend(more.examples);
+        self.examples.truncate(limits::DIFFERENCES_SHOWN_MAX);
+    }
+
+    fn compare(&mut self, change: &Change, present: &Outcome, new: &Outcome) {
+        self.changes += 1;
+        // What the present module does not take either is no difference.
+        let Ok(present) = present else { return };
+        let before = named(present);
+        self.documents += before.len() as u64;
+        match new {
+            Err(reason) => {
+                self.failed += 1;
+                self.example(change, before.values().next().copied(), Some(reason));
+            }
+            Ok(new) => {
+                let after = named(new);
+                let names: BTreeSet<&Named<'_>> = before.keys().chain(after.keys()).collect();
+                for name in names {
+                    let (was, is) = (before.get(name).copied(), after.get(name).copied());
+                    if was != is {
+                        self.documents_changed += 1;
+                        self.example(change, was, is);
                     }
                 }
             }
@@ -105,6 +121,7 @@ fn named(outputs: &[Output]) -> BTreeMap<Named<'_>, &str> {
 mod tests {
     use super::{Comparison, Difference};
     use crate::event::{Change, JsonText, Operation, Origin, Version};
+    use crate::limits::DIFFERENCES_SHOWN_MAX;
     use crate::transform::{Outcome, Output, Target};
 
     fn changes(count: usize) -> Vec<Change> {
@@ -129,9 +146,7 @@ mod tests {
     }
 
     fn compared(present: &[Outcome], new: &[Outcome]) -> Comparison {
-        let mut comparison = Comparison::default();
-        comparison.add(&changes(present.len()), present, new);
-        comparison
+        Comparison::of(&changes(present.len()), present, new)
     }
 
     #[test]
@@ -153,5 +168,13 @@ mod tests {
         let compared = compared(&[Ok(vec![index("a", "{}")]), no(), no()], &[no(), no(), Ok(vec![index("b", "{}")])]);
         assert_eq!((compared.changes, compared.documents, compared.documents_changed, compared.failed), (3, 1, 0, 1));
         assert_eq!(compared.examples[0].new.as_deref(), Some("no"));
+    }
+
+    #[test]
+    fn sums_are_of_all_changes_and_examples_only_so_many() {
+        let one = || compared(&[Ok(vec![index("a", "{}")])], &[Ok(vec![index("a", "{\"x\":1}")])]);
+        let mut sum = Comparison::default();
+        (0..20).for_each(|_| sum.add(one()));
+        assert_eq!((sum.changes, sum.documents, sum.documents_changed, sum.examples.len()), (20, 20, 20, DIFFERENCES_SHOWN_MAX));
     }
 }

@@ -1,13 +1,9 @@
 //! A module read and compiled, on its way to the run that begins with it.
 
-use std::sync::Arc;
-
 use crate::error::Failure;
-use crate::event::Change;
-use crate::metrics::Metrics;
 use crate::pipeline::shelf::Shelf;
 use crate::transform::settings::TransformSettings;
-use crate::transform::{Component, Engine, KeyValues, Transform, TransformMetrics};
+use crate::transform::{Component, Engine};
 
 /// A module that a pipeline begins with.
 pub struct LoadedModule {
@@ -39,12 +35,5 @@ impl LoadedModule {
     pub fn again(engine: &Engine, shelf: &Shelf, hash: &str, configured: String) -> Option<Self> {
         let bytes = shelf.bytes(hash).ok()??;
         Some(Self { component: Component::new(engine, &bytes).ok()?, bytes, from: "rollback", configured })
-    }
-
-    /// Initialises it once and runs changes that other code took on its store, as a trial. Blocks.
-    pub fn try_out(&self, settings: &TransformSettings, changes: &[Change], store: &Arc<dyn KeyValues>) -> Result<(), String> {
-        let trial = TransformMetrics::declare(&Metrics::detached());
-        let mut transform = Transform::start(&self.component, settings, &trial).map_err(|failure| failure.message)?;
-        transform.try_out(changes, store).map(drop)
     }
 }

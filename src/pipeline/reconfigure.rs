@@ -19,7 +19,7 @@ use crate::pipeline::status::{NotReloaded, Reload, ReloadResult};
 use crate::pipeline::supervised::{Pipeline, dead_letters_folder};
 use crate::pipeline::supervisor::{Handle, Pipelines, SHUTTING_DOWN, Serving};
 use crate::state::Store;
-use crate::transform::{Component, KeyValues, MemoryStore};
+use crate::transform::{Component, KeyValues, MemoryStore, Transform};
 
 /// Modules by the pipeline that begins with them.
 type Modules = HashMap<String, LoadedModule>;
@@ -162,7 +162,7 @@ impl Pipelines {
                 Some(values) => Arc::new(GuestStore { values, bytes_max: settings.store_bytes }),
                 None => Arc::new(MemoryStore::new(settings.store_bytes)),
             };
-            module.try_out(settings, &recent, &store).map_err(Failure::misconfigured)?;
+            Transform::trial(&module.component, settings, &recent, &store).map_err(Failure::misconfigured)?;
             Ok(Some(module))
         });
         trying.await.unwrap_or_else(|error| Err(Failure::bug(format!("trying the pipeline ended: {error}"))))

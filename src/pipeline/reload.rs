@@ -127,7 +127,7 @@ impl Pipeline {
     pub(super) async fn serve_shadow(&self) -> Result<Replaced, CommandError> {
         let bytes = self.shadow.module().ok_or_else(|| self.no_shadow())?;
         let replaced = self.replace_module(bytes, "upload").await?;
-        self.shadow.set(None);
+        self.shadow.end_of(&replaced.module.hash);
         Ok(replaced)
     }
 
@@ -202,16 +202,11 @@ impl Trial {
     /// of the same changes. Blocks.
     fn run(&self, bytes: &[u8]) -> Result<(Component, Comparison), String> {
         let component = Component::new(&self.engine, bytes).map_err(|unfit| format!("the module {unfit}"))?;
-        let outcomes = |component: &Component| {
-            let metrics = TransformMetrics::declare(&Metrics::detached());
-            Transform::start(component, &self.settings, &metrics).map_err(|failure| failure.message)?.try_out(&self.recent, &self.store)
-        };
+        let outcomes = |component: &Component| Transform::trial(component, &self.settings, &self.recent, &self.store);
         let new = outcomes(&component)?;
-        let mut compared = Comparison::default();
-        if let Some(present) = &self.present {
-            // It serves; what it fails on here is no reason against the new one.
-            compared.add(&self.recent, &outcomes(present).unwrap_or_default(), &new);
-        }
+        // It serves; what it fails on here is no reason against the new one.
+        let present = self.present.as_ref().and_then(|present| outcomes(present).ok()).unwrap_or_default();
+        let compared = Comparison::of(&self.recent, &present, &new);
         Ok((component, compared))
     }
 }

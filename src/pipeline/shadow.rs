@@ -3,11 +3,11 @@
 //! A shadow has a thread and a short queue of its own. When it is slower than the pipeline, batches pass it by and are counted; the
 //! pipeline never waits for it. What it keeps is in memory, and empty when it starts. It ends with the process.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
+use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::error::Failure;
@@ -46,7 +46,7 @@ struct Worked {
 /// A module that runs beside the one that serves.
 pub struct Shadow {
     report: Arc<Mutex<ShadowReport>>,
-    batches: SyncSender<Worked>,
+    batches: mpsc::Sender<Worked>,
     /// The module, for having it serve.
     pub bytes: Vec<u8>,
 }
@@ -56,10 +56,10 @@ impl Shadow {
     pub fn start(transform: Transform, store: MemoryStore, bytes: Vec<u8>, clock: &Clock) -> Result<Self, Failure> {
         let report = ShadowReport { hash: transform.component().hash().to_owned(), since_ms: clock.now_ms(), ..ShadowReport::default() };
         let report = Arc::new(Mutex::new(report));
-        let (batches, received) = sync_channel(limits::SHADOW_BATCHES_MAX);
+        let (batches, received) = mpsc::channel(limits::SHADOW_BATCHES_MAX);
         let (noted, clock) = (report.clone(), clock.clone());
         let thread = std::thread::Builder::new().name("rowmill-shadow".to_owned());
-        let started = thread.spawn(move || follow(transform, &store, &received, &noted, &clock));
+        let started = thread.spawn(move || follow(transform, &store, received, &noted, &clock));
         started.map_err(|error| Failure::unavailable(format!("cannot start a thread for the shadow: {error}")))?;
         Ok(Self { report, batches, bytes })
     }
@@ -90,28 +90,39 @@ impl ShadowPlace {
         locked(&self.0).as_ref().map(|shadow| shadow.bytes.clone())
     }
 
+    /// Ends the one there if it is of this module: another may have been started since.
+    pub fn end_of(&self, hash: &str) {
+        let mut place = locked(&self.0);
+        if place.as_ref().is_some_and(|shadow| shadow.report().hash == hash) {
+            *place = None;
+        }
+    }
+
     /// Shows it a batch that was worked out in `took`.
     pub fn show(&self, changes: &[Change], outcomes: &[Outcome], took: Duration) {
         let place = locked(&self.0);
         let Some(shadow) = place.as_ref().filter(|_| !changes.is_empty()) else { return };
-        let worked = Worked { changes: changes.to_vec(), outcomes: outcomes.to_vec(), took };
-        if shadow.batches.try_send(worked).is_err() {
-            locked(&shadow.report).skipped += changes.len() as u64;
+        match shadow.batches.try_reserve() {
+            Ok(room) => room.send(Worked { changes: changes.to_vec(), outcomes: outcomes.to_vec(), took }),
+            Err(_) => locked(&shadow.report).skipped += changes.len() as u64,
         }
     }
 }
 
-fn follow(mut transform: Transform, store: &MemoryStore, batches: &Receiver<Worked>, report: &Mutex<ShadowReport>, clock: &Clock) {
+fn follow(mut transform: Transform, store: &MemoryStore, mut batches: mpsc::Receiver<Worked>, report: &Mutex<ShadowReport>, clock: &Clock) {
     let values: Arc<dyn KeyValues> = Arc::new(store.clone());
-    while let Ok(Worked { changes, outcomes, took }) = batches.recv() {
+    while let Some(Worked { changes, outcomes, took }) = batches.blocking_recv() {
         let started = clock.instant();
         match transform.run(&changes, &values) {
             Ok(Ran { outcomes: new, written }) => {
                 store.apply(written);
+                let seconds = started.elapsed().as_secs_f64();
+                // Compared before the report is locked: the pipeline may have something to note there.
+                let compared = Comparison::of(&changes, &outcomes, &new);
                 let mut report = locked(report);
                 report.present_seconds += took.as_secs_f64();
-                report.shadow_seconds += started.elapsed().as_secs_f64();
-                report.comparison.add(&changes, &outcomes, &new);
+                report.shadow_seconds += seconds;
+                report.comparison.add(compared);
             }
             Err(failure) => {
                 locked(report).ended = Some(failure.message);

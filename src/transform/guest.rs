@@ -7,6 +7,7 @@ use tracing::{debug, warn};
 use crate::error::Failure;
 use crate::event::Change;
 use crate::limits::{GUEST_BATCH_BYTES_MAX, GUEST_BATCH_CHANGES_MAX};
+use crate::metrics::Metrics;
 use crate::transform::component::Component;
 use crate::transform::cut::cut;
 use crate::transform::fault::{Fault, Reason};
@@ -81,14 +82,19 @@ impl Transform {
         })
     }
 
-    /// Runs changes that earlier code took, as a trial: fails with the reason where a call gives nothing usable. A change
-    /// that is rejected is none of that. Nothing of it is kept. Blocks, as [`Transform::run`].
-    pub fn try_out(&mut self, changes: &[Change], store: &Arc<dyn KeyValues>) -> Result<Vec<Outcome>, String> {
+    /// Makes an instance and runs changes that earlier code took, as a trial: fails with the reason where a call gives nothing usable. A
+    /// change that is rejected is none of that. Nothing of it is counted or kept. Blocks, as [`Transform::run`].
+    pub fn trial(
+        component: &Component,
+        settings: &TransformSettings,
+        changes: &[Change],
+        store: &Arc<dyn KeyValues>,
+    ) -> Result<Vec<Outcome>, String> {
+        let uncounted = TransformMetrics::declare(&Metrics::detached());
+        let mut transform = Self::start(component, settings, &uncounted).map_err(|failure| failure.message)?;
         apart(|| {
-            self.given.store.begin(Overlay::new(store.clone()));
-            let tried = self.try_batches(changes);
-            self.given.store.end();
-            tried.map_err(|reason| format!("the module failed on a recent change: {reason}"))
+            transform.given.store.begin(Overlay::new(store.clone()));
+            transform.try_batches(changes).map_err(|reason| format!("the module failed on a recent change: {reason}"))
         })
     }
 
@@ -99,7 +105,7 @@ impl Transform {
             match self.call(batch).map_err(|failure| failure.message)? {
                 Called::Done(done) => outcomes.extend(done),
                 Called::Failed(fault) => return Err(fault.message),
-                Called::Mixed => self.run_batch(batch, &mut outcomes).map_err(|failure| failure.message)?,
+                Called::Mixed => _ = self.run_each(batch, &mut outcomes).map_err(|failure| failure.message)?,
             }
         }
         Ok(outcomes)
@@ -129,6 +135,15 @@ impl Transform {
         };
         let (pipeline, why) = (&**self.given.metrics.pipeline(), reason.map_or("it wrote, and rejected some", Reason::as_str));
         debug!(pipeline, why, changes = batch.len(), "a call of the guest cannot be used: its changes are tried one by one");
+        let guilty = self.run_each(batch, outcomes)?;
+        if let Some(reason @ (Reason::Timeout | Reason::Store)) = reason.filter(|_| guilty == 0) {
+            self.call_less(batch.len(), reason);
+        }
+        Ok(())
+    }
+
+    /// A call for each change; says how many of them failed.
+    fn run_each(&mut self, batch: &[Change], outcomes: &mut Vec<Outcome>) -> Result<usize, Failure> {
         let mut guilty = 0;
         for change in batch {
             match self.call(std::slice::from_ref(change))? {
@@ -140,10 +155,7 @@ impl Transform {
                 }
             }
         }
-        if let Some(reason @ (Reason::Timeout | Reason::Store)) = reason.filter(|_| guilty == 0) {
-            self.call_less(batch.len(), reason);
-        }
-        Ok(())
+        Ok(guilty)
     }
 
     /// The reason of one change's fault. Where in the code it was goes to the log, within the guest's share of lines.

@@ -42,6 +42,9 @@ pub struct Written {
     pub grown: i64,
 }
 
+/// What a guest is told that asks at another time.
+pub const STORE_CLOSED: &str = "the store is open while changes are transformed, and not in init";
+
 /// One page of keys, and where the next begins.
 pub type Page = (Vec<String>, Option<u64>);
 
@@ -223,7 +226,7 @@ impl Overlay {
     }
 
     fn open(&mut self) -> Result<&mut Spent, String> {
-        self.spent.as_mut().ok_or_else(|| "the store is open while changes are transformed, and not in init".to_owned())
+        self.spent.as_mut().ok_or_else(|| STORE_CLOSED.to_owned())
     }
 
     /// Counts a write. One too many is refused, and the call has failed, whatever the guest makes of that.

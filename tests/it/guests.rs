@@ -16,6 +16,7 @@ use rowmill::transform::settings::TransformSettings;
 use rowmill::transform::{Component, Engine, KeyValues, MemoryStore, Outcome, Output, Ran, Transform, TransformMetrics};
 use serde_json::json;
 
+mod contract;
 mod store;
 
 /// Long enough for a busy machine, short enough to wait for.
@@ -457,47 +458,4 @@ fn a_batch_that_is_only_too_long_is_done_in_parts() {
 async fn a_guest_may_print_and_sleep_where_time_stands_still() {
     let outcomes = Host::hostile().run(&["{\"mode\":\"print_flood\",\"count\":10}", "{\"mode\":\"sleep\"}"]);
     assert!(outcomes[0].starts_with("index ") && outcomes[1].starts_with("error: the guest was not done"), "{outcomes:?}");
-}
-
-/// Built on the day of 1.0.0, and never since.
-#[test]
-fn a_guest_of_1_0_0_still_has_its_whole_contract() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/guests/contract-1.0.0.wasm");
-    let with = |config| TransformSettings { module: path.clone(), before: true, ..settings("hostile", config) };
-    let component = Component::load(engine(), &with(json!({}))).unwrap();
-    let registry = Registry::new();
-    let metrics = TransformMetrics::declare(&Metrics::new(registry.clone(), "shop"));
-    let refused = Transform::start(&component, &with(json!({})), &metrics).err().unwrap();
-    assert!(refused.message.ends_with("init refused the configuration: setting `greeting` is missing"), "{refused}");
-    let transform = Transform::start(&component, &with(json!({"greeting": "hi", "n": 1})), &metrics).unwrap();
-    let mut host = Host { transform, store: MemoryStore::new(STORE_BYTES), registry };
-    let of = |operation| Change { operation, ts_ms: 5, ..change("{\"a\":1.50}") };
-    let changes = [
-        of(Operation::Create),
-        Change { before: Some("{\"a\":1}".into()), ..of(Operation::Update) },
-        Change { after: None, ..of(Operation::Delete) },
-        of(Operation::Read),
-        of(Operation::Refresh),
-        of(Operation::Create),
-    ];
-    let run = |host: &mut Host, changes: &[Change]| {
-        let store: Arc<dyn KeyValues> = Arc::new(host.store.clone());
-        let Ran { outcomes, written } = host.transform.run(changes, &store).unwrap();
-        host.store.apply(written);
-        outcomes.into_iter().map(shown).collect::<Vec<_>>().join("\n")
-    };
-    expect![[r#"
-        index {"count":1,"many":1,"exists":true,"keys":2,"last":8}
-        index {"source":"shop","table":"public.products","key":{"id":1},"before":{"a":1},"after":{"a":1.50},"version":[1,0],"ts_ms":5}
-        delete
-        emit to read
-        index {"source":"shop","table":"public.products","key":{"id":1},"before":null,"after":{"a":1.50},"version":[1,0],"ts_ms":5}
-        index {"count":2,"many":1,"exists":true,"keys":2,"last":8}"#]]
-    .assert_eq(&run(&mut host, &changes));
-    let gone = Change { after: None, ..of(Operation::Read) };
-    assert_eq!(run(&mut host, &[gone]), "error: a row that is not there");
-    expect![[r#"
-        rowmill_guest_counter_total{name="changes",pipeline="shop"} 7
-        rowmill_guest_gauge{name="last",pipeline="shop"} 5"#]]
-    .assert_eq(&host.counted());
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use wasmtime::component::Resource;
 
 use crate::transform::host::Guest;
-use crate::transform::overlay::Overlay;
+use crate::transform::overlay::{Overlay, STORE_CLOSED};
 use crate::transform::world::wasi::keyvalue::store::{Error, Host, HostBucket, KeyResponse};
 use crate::transform::world::wasi::keyvalue::{atomics, batch};
 
@@ -38,7 +38,7 @@ impl BatchStore {
     }
 
     fn ask<T>(&self, ask: impl FnOnce(&mut Overlay) -> Result<T, String>) -> Result<T, Error> {
-        let answer = self.with(ask).unwrap_or_else(|| Err("the store is open while changes are transformed, and not in init".to_owned()));
+        let answer = self.with(ask).unwrap_or_else(|| Err(STORE_CLOSED.to_owned()));
         answer.map_err(Error::Other)
     }
 

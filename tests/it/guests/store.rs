@@ -6,10 +6,10 @@ use std::time::Duration;
 use expect_test::expect;
 use rowmill::event::Change;
 use rowmill::transform::settings::TransformSettings;
-use rowmill::transform::{KeyValues, Written};
+use rowmill::transform::{KeyValues, Transform, Written};
 use serde_json::json;
 
-use super::{Host, change, check, settings};
+use super::{Host, change, check, component, settings};
 
 const KEEP: &str = "{\"mode\":\"keep\"}";
 
@@ -61,7 +61,7 @@ fn a_trial_sees_its_own_writes_and_leaves_nothing_behind() {
     let mut host = Host::hostile();
     host.run(&[KEEP]);
     let store: Arc<dyn KeyValues> = Arc::new(host.store.clone());
-    let tried = host.transform.try_out(&[change(KEEP), change(KEEP)], &store).unwrap();
+    let tried = Transform::trial(&component("hostile"), &settings("hostile", json!({})), &[change(KEEP), change(KEEP)], &store).unwrap();
     assert_eq!(tried.into_iter().map(super::shown).collect::<Vec<_>>(), ["index {\"kept\":2}", "index {\"kept\":3}"]);
     assert_eq!(host.run(&[KEEP]), ["index {\"kept\":2}"]);
 }
