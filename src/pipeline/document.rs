@@ -7,6 +7,7 @@ use bytestring::ByteString;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::event::{Action, Change, DocumentVersion, JsonText, Operation, Version, Write};
+use crate::limits;
 use crate::pipeline::process::Sourced;
 use crate::state::{DocumentRecord, RowRecord};
 use crate::transform::{Output, Target};
@@ -47,6 +48,10 @@ impl IndexNames {
     pub fn of(&mut self, change: &Change) -> Arc<str> {
         let place = (change.origin.topic.clone(), change.table.clone());
         let template = &self.template;
+        // Who puts names of tables into messages may make up as many as he likes.
+        if self.names.len() >= limits::NAMES_SHARED_MAX && !self.names.contains_key(&place) {
+            self.names.clear();
+        }
         let name = self.names.entry(place).or_insert_with_key(|(topic, table)| {
             if !template.contains('{') {
                 return template.as_str().into();
@@ -238,4 +243,32 @@ pub fn take_back(record: &mut RowRecord, row: &str, refused: &Write) -> bool {
         document.is_live = true;
     }
     is_last_word
+}
+
+#[cfg(test)]
+mod tests {
+    use super::IndexNames;
+    use crate::event::{Change, Operation, Origin, Version};
+    use crate::limits::NAMES_SHARED_MAX;
+
+    #[test]
+    fn no_more_names_are_held_than_allowed_and_each_is_right() {
+        let mut indexes = IndexNames::new(Some("{schema}-{table}"));
+        for number in 0..NAMES_SHARED_MAX + 10 {
+            let change = Change {
+                operation: Operation::Create,
+                source: "s".into(),
+                table: format!("shop.T{number}").into(),
+                key: None,
+                before: None,
+                after: None,
+                version: Version::new(1, 0),
+                ts_ms: 0,
+                origin: Origin { topic: "t".into(), partition: 0, offset: 0 },
+                moved: None,
+            };
+            assert_eq!(*indexes.of(&change), *format!("shop-t{number}"));
+            assert!(indexes.names.len() <= NAMES_SHARED_MAX);
+        }
+    }
 }

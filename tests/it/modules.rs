@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Running, get_json, http, http_bytes, json_lines, module, rowmill, succeed, wait_for};
+use crate::support::{Running, get_json, http, http_bytes, json_lines, module, now, rowmill, succeed, wait_for};
 
 /// A pipeline that follows a file of orders, and begins with the module that knows them.
 struct Followed {
@@ -215,6 +215,16 @@ fn a_shadow_runs_beside_and_writes_nothing() {
     wait_for("the failure to be told", Duration::from_secs(20), || (get_json(&shadow)["failed"] == 1).then_some(()));
     let (_, metrics) = http("GET", &format!("{}/metrics", followed.url), None);
     assert!(metrics.contains("rowmill_guest_traps_total{pipeline=\"p\",reason=\"trap\"} 0"), "{metrics}");
+
+    // Nor does anybody wait for one that takes a second for each change: what it has no time for passes it by.
+    followed.mode = "loop";
+    let began = now();
+    for _ in 0..20 {
+        followed.change(1);
+        followed.documents();
+    }
+    assert!(began.elapsed() < Duration::from_secs(15), "{:?} for 20 changes", began.elapsed());
+    assert!(get_json(&shadow)["skipped"].as_u64() > Some(5), "{}", get_json(&shadow));
 
     assert_eq!(http("DELETE", &shadow, None).0, 200);
     assert_eq!(http("GET", &shadow, None).0, 409);
