@@ -30,6 +30,7 @@
 //! Imports only point upwards in this list, and siblings of the second group never import each other
 //! (`tests/it/house.rs` holds both).
 
+pub mod aggregate;
 pub mod clock;
 pub mod connect;
 pub mod error;

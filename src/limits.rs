@@ -242,3 +242,24 @@ pub const HTTP_ACCEPT_RETRY_DELAY: Duration = Duration::from_secs(1);
 
 /// Dead letters in one answer: with 64 KiB of value each that is 64 MiB at worst.
 pub const DEAD_LETTERS_PAGE_MAX: usize = 1_000;
+
+/// Bytes of the key of an aggregate: with its window it is the id of a document.
+pub const AGGREGATE_KEY_BYTES_MAX: usize = 480;
+
+/// Largest weight of one measure: with nine decimal places, ten million such add up exactly.
+pub const WEIGHT_MAX: u64 = 1_000_000_000_000;
+
+/// Keys of the top of a window: they are ranked, shown and compared as a whole.
+pub const TOP_MAX: u64 = 10_000;
+
+/// Hopping windows that one event falls into: each is another aggregate to be brought up to date.
+pub const WINDOWS_OF_AN_EVENT_MAX: u64 = 1_000;
+
+/// How far ahead of this machine's clock an event's time may lie: one that says it is next year would close all windows.
+pub const EVENT_AHEAD_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// Largest event time: the last millisecond of the year 9999, which has a text.
+pub const EVENT_TIME_MAX_MS: u64 = 253_402_300_799_999;
+
+/// Measures that one change may come to: each is kept beside the row, to be taken back.
+pub const MEASURES_OF_A_CHANGE_MAX: usize = 1_000;

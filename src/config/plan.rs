@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytesize::ByteSize;
 
+use crate::aggregate::settings::AggregateSettings;
 use crate::settings::{Secret, Settings};
 use crate::sink::SinkSettings;
 use crate::source::SourceSettings;
@@ -57,6 +58,8 @@ pub struct PipelinePlan {
     pub decode: DecodeSettings,
     /// The user's code; none: the row is the document.
     pub transform: Option<TransformSettings>,
+    /// What is counted, and over which windows; none: rows become documents.
+    pub aggregate: Option<AggregateSettings>,
     /// What is remembered of a row.
     pub keep: Keep,
     /// How many dead letters are kept.
@@ -116,6 +119,9 @@ impl fmt::Display for PipelinePlan {
         write!(f, "pipeline {}: {} → ", self.name, self.source_kind)?;
         if let Some(transform) = &self.transform {
             write!(f, "{} → ", transform.module.display())?;
+        }
+        if let Some(aggregate) = &self.aggregate {
+            write!(f, "windows ({}) → ", aggregate.unit())?;
         }
         f.write_str(self.sink_kind)?;
         if let Some(index) = self.sink.index() {

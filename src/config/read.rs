@@ -9,8 +9,9 @@ use crate::config::across;
 use crate::config::{BatchSettings, PipelinePlan, Plan, ServerSettings};
 use crate::settings::{Section, Source};
 use crate::sink::SinkSettings;
-use crate::transform::settings::TransformSettings;
-use crate::{sink, source, state, transform};
+use crate::source::decode::settings::Format;
+use crate::transform::settings::{TransformSettings, World};
+use crate::{aggregate, sink, source, state, transform};
 
 const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
 const DRAIN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
@@ -28,7 +29,7 @@ const NAME_BYTES_MAX: usize = 64;
 const NOT_BUILT: &str = "is not built yet in this version";
 const LEFT_OUT: &str = "is not part of this program: it was built without that feature";
 /// What later versions will read.
-const PIPELINE_TABLES_LATER: &[&str] = &["rows", "include", "window"];
+const PIPELINE_TABLES_LATER: &[&str] = &["rows", "include"];
 const SOURCES_LATER: &[&str] = &["postgres"];
 const SINKS_LATER: &[&str] = &["redis", "mongodb", "webhook", "email"];
 /// What a program built without some features does not read.
@@ -106,7 +107,12 @@ fn pipeline(name: &str, section: &Section<'_>) -> Option<PipelinePlan> {
     let dead_letters_section = section.section("dead_letters");
     let dead_letters = state::settings::read_dead_letters(&dead_letters_section);
     let dead_letters_sink = dead_letters_sink(&dead_letters_section);
-    let (batch, transform) = (batch(&section.section("batch")), transform(&section.section("transform")));
+    let (transform_section, aggregate_section, window_section) =
+        (section.section("transform"), section.section("aggregate"), section.section("window"));
+    let is_log = decode.format == Format::Json;
+    let aggregate = aggregate::settings::read(&aggregate_section, &window_section, is_log, transform_section.is_present());
+    let world = if aggregate.is_some() { World::Aggregate } else { World::Transform };
+    let (batch, transform) = (batch(&section.section("batch")), transform(&transform_section, world));
     let ((source_kind, source), (sink_kind, sink)) = (source?, sink?);
     Some(PipelinePlan {
         name: name.to_owned(),
@@ -114,6 +120,7 @@ fn pipeline(name: &str, section: &Section<'_>) -> Option<PipelinePlan> {
         source,
         decode,
         transform,
+        aggregate,
         keep,
         dead_letters,
         dead_letters_sink,
@@ -180,11 +187,11 @@ fn batch(section: &Section<'_>) -> BatchSettings {
     }
 }
 
-fn transform(section: &Section<'_>) -> Option<TransformSettings> {
+fn transform(section: &Section<'_>, world: World) -> Option<TransformSettings> {
     if !section.is_present() {
         return None;
     }
-    let transform = transform::settings::read(section);
+    let transform = transform::settings::read(section, world);
     let module = &transform.module;
     if module != &PathBuf::new() && !module.is_file() {
         section.problem("module", format!("names {}, and there is no such file: build the module first", module.display()));

@@ -6,15 +6,19 @@
 //! - Never: I/O, async, a number parsed into a float.
 
 mod change;
+pub mod fields;
 mod json;
 mod key;
+pub mod measure;
 mod message;
+pub mod time;
 mod version;
 mod write;
 
 pub use change::{Change, Moved, Operation};
 pub use json::JsonText;
 pub use key::Key;
+pub use measure::Measure;
 pub use message::{Lane, Message, Origin};
 pub use version::{DocumentVersion, Version};
 pub use write::{Action, Write};

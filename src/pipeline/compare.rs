@@ -1,10 +1,11 @@
 //! What one module makes of changes held against what another makes of them.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use crate::event::Change;
+use crate::event::{Change, Measure};
 use crate::limits;
 use crate::transform::{Outcome, Output};
 
@@ -68,13 +69,13 @@ impl Comparison {
         match new {
             Err(reason) => {
                 self.failed += 1;
-                self.example(change, before.values().next().copied(), Some(reason));
+                self.example(change, before.values().next().map(AsRef::as_ref), Some(reason));
             }
             Ok(new) => {
                 let after = named(new);
                 let names: BTreeSet<&Named<'_>> = before.keys().chain(after.keys()).collect();
                 for name in names {
-                    let (was, is) = (before.get(name).copied(), after.get(name).copied());
+                    let (was, is) = (before.get(name).map(AsRef::as_ref), after.get(name).map(AsRef::as_ref));
                     if was != is {
                         self.documents_changed += 1;
                         self.example(change, was, is);
@@ -98,15 +99,21 @@ impl Comparison {
 }
 
 /// The outputs of a change by what they name; several of one name (a message sent twice) by their order.
-fn named(outputs: &[Output]) -> BTreeMap<Named<'_>, &str> {
-    let mut named: BTreeMap<Named<'_>, &str> = BTreeMap::new();
+fn named(outputs: &[Output]) -> BTreeMap<Named<'_>, Cow<'_, str>> {
+    let mut named: BTreeMap<Named<'_>, Cow<'_, str>> = BTreeMap::new();
     for output in outputs {
         let (action, target, text) = match output {
             Output::Index { target, body } => {
-                ("index", (target.index.as_deref(), target.id.as_deref(), target.routing.as_deref()), &**body)
+                ("index", (target.index.as_deref(), target.id.as_deref(), target.routing.as_deref()), Cow::Borrowed(&**body))
             }
-            Output::Delete { target } => ("delete", (target.index.as_deref(), target.id.as_deref(), target.routing.as_deref()), ""),
-            Output::Emit { topic, key, body } => ("emit", (Some(topic.as_str()), key.as_deref(), None), &**body),
+            Output::Delete { target } => {
+                ("delete", (target.index.as_deref(), target.id.as_deref(), target.routing.as_deref()), Cow::Borrowed(""))
+            }
+            Output::Emit { topic, key, body } => ("emit", (Some(topic.as_str()), key.as_deref(), None), Cow::Borrowed(&**body)),
+            Output::Measure(Measure { key, time_ms, weight, .. }) => {
+                let time = time_ms.map_or("its change's time".to_owned(), |time_ms| time_ms.to_string());
+                ("measure", (None, Some(&**key), None), Cow::Owned(format!("{weight} at {time}")))
+            }
         };
         let mut name = (action, target.0, target.1, target.2, 0);
         while named.contains_key(&name) {

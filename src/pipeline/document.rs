@@ -88,6 +88,8 @@ pub fn plan(change: &Change, outputs: Vec<Output>, record: Option<&mut RowRecord
                 wanted.push(target);
             }
             Output::Emit { topic, key, body } => planner.emit(topic, key, body),
+            // Nothing for a sink: the windows have it.
+            Output::Measure(_) => {}
         }
     }
     let orphans = planner.orphans(&wanted);

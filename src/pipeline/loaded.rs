@@ -26,7 +26,7 @@ impl LoadedModule {
             Some(bytes) => (bytes, "upload"),
             None => (file, "file"),
         };
-        let component = Component::new(engine, &bytes).map_err(|unfit| unfit.of(settings))?;
+        let component = Component::new(engine, &bytes, settings.world).map_err(|unfit| unfit.of(settings))?;
         Ok(Self { component, bytes, from, configured })
     }
 
@@ -34,6 +34,6 @@ impl LoadedModule {
     /// is not there any more. Blocks.
     pub fn again(engine: &Engine, shelf: &Shelf, hash: &str, configured: String) -> Option<Self> {
         let bytes = shelf.bytes(hash).ok()??;
-        Some(Self { component: Component::new(engine, &bytes).ok()?, bytes, from: "rollback", configured })
+        Some(Self { component: Component::new(engine, &bytes, None).ok()?, bytes, from: "rollback", configured })
     }
 }

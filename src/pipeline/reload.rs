@@ -201,7 +201,7 @@ impl Trial {
     /// Compiles and checks the bytes, and runs them on the last changes; says how their documents differ from what the present code makes
     /// of the same changes. Blocks.
     fn run(&self, bytes: &[u8]) -> Result<(Component, Comparison), String> {
-        let component = Component::new(&self.engine, bytes).map_err(|unfit| format!("the module {unfit}"))?;
+        let component = Component::new(&self.engine, bytes, self.settings.world).map_err(|unfit| format!("the module {unfit}"))?;
         let outcomes = |component: &Component| Transform::trial(component, &self.settings, &self.recent, &self.store);
         let new = outcomes(&component)?;
         // It serves; what it fails on here is no reason against the new one.

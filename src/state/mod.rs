@@ -1,8 +1,8 @@
 //! What we remember: the only home of RocksDB.
 //!
 //! - Enters: the effects of a batch, worked out by the pipeline.
-//! - Leaves: what is known of a row, the positions of lanes, dead letters, what guests keep.
-//! - Keeps true: versions, rows, tombstones, dead letters, what guests keep and positions of a batch become visible together or not at all.
+//! - Leaves: what is known of a row, the positions of lanes, dead letters, what guests keep, windows.
+//! - Keeps true: versions, rows, tombstones, dead letters, what guests keep, windows and positions of a batch become visible together or not at all.
 //! - Never: a decision about an event; those are the pipeline's.
 //!
 //! One database serves all pipelines of a process; every key starts with the number of its pipeline. A commit reaches the
@@ -19,6 +19,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 mod values;
+mod windows;
 mod working;
 
 #[cfg(test)]
@@ -28,4 +29,5 @@ pub use keys::{Half, RowKey};
 pub use record::{DocumentRecord, LaneRecord, MovedRow, Provisional, RowRecord};
 pub use store::{StateError, Store};
 pub use values::{ValueChanges, Values};
+pub use windows::{CellKey, Shown, ShownDocument, ValueKey, WindowEffects};
 pub use working::{Effects, PipelineState, RowChange, Rows, Text};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{DocumentVersion, Version};
+use crate::event::{DocumentVersion, Measure, Version};
 use crate::state::StateError;
 
 /// What is remembered of a row.
@@ -16,6 +16,8 @@ pub struct RowRecord {
     pub documents: Vec<DocumentRecord>,
     /// Values that are not the last word yet, taken from the row under its former key.
     pub provisional: Option<Provisional>,
+    /// What the row counts for at present, with the times it was counted at: to be taken back when it changes.
+    pub measured: Vec<Measure>,
 }
 
 /// Columns whose out-of-line values were taken from a row before that row's last change was read. They are taken again

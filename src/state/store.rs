@@ -1,5 +1,6 @@
 //! The database itself: opened, tuned, synced, and refused where it cannot be trusted.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,10 +17,11 @@ use crate::error::{Failure, Kind};
 use crate::state::dead::Book;
 use crate::state::record::{decode, encode};
 use crate::state::settings::StateSettings;
+use crate::state::windows::{CellCache, CellWeight};
 use crate::state::{MovedRow, PipelineState, RowKey, RowRecord};
 
-/// Raised when what is stored changes its shape. A newer number is refused.
-const FORMAT: u32 = 1;
+/// Raised when what is stored changes its shape. Another number is refused.
+const FORMAT: u32 = 2;
 
 /// Block cache of the whole database: the bloom filters and indexes of some 10 million keys.
 const BLOCK_CACHE_BYTES: usize = 128 << 20;
@@ -50,8 +52,16 @@ pub(super) mod family {
     pub const REPLAYS: &str = "replays";
     /// Place and key → what a guest keeps there; nothing → what all of that counts.
     pub const VALUES: &str = "values";
+    /// Start of a window and key → [`crate::aggregate::Cell`].
+    pub const CELLS: &str = "cells";
+    /// The same and a value → how often it was counted.
+    pub const COUNTED: &str = "counted";
+    /// Start of a window and key → [`crate::state::Shown`].
+    pub const SHOWN: &str = "shown";
+    /// Lane → the time it has reached; and the watermark.
+    pub const TIMES: &str = "times";
     /// All of them.
-    pub const ALL: [&str; 9] = [META, VERSIONS, ROWS, POSITIONS, MOVED, FLOORS, DEAD, REPLAYS, VALUES];
+    pub const ALL: [&str; 13] = [META, VERSIONS, ROWS, POSITIONS, MOVED, FLOORS, DEAD, REPLAYS, VALUES, CELLS, COUNTED, SHOWN, TIMES];
 }
 
 /// What went wrong with the state.
@@ -63,6 +73,9 @@ pub enum StateError {
     /// It was written by a newer Rowmill.
     #[error("the state directory {0} was written by a newer version of Rowmill: run that version, or start with another `state.dir`")]
     Newer(String),
+    /// It was written by an older Rowmill.
+    #[error("the state directory {0} was written by an older version of Rowmill: remove it, or name another `state.dir`, and read the source again")]
+    Older(String),
     /// The configuration does not fit what is stored.
     #[error("{0}")]
     Misfit(String),
@@ -80,7 +93,7 @@ pub enum StateError {
 impl From<StateError> for Failure {
     fn from(error: StateError) -> Self {
         let kind = match error {
-            StateError::InUse(_) | StateError::Newer(_) | StateError::Misfit(_) | StateError::Full(_) => Kind::Misconfigured,
+            StateError::InUse(_) | StateError::Newer(_) | StateError::Older(_) | StateError::Misfit(_) | StateError::Full(_) => Kind::Misconfigured,
             StateError::Unavailable(_) => Kind::Unavailable,
             StateError::Corrupt(_) => Kind::Corrupt,
         };
@@ -110,6 +123,7 @@ pub(super) type VersionCache = Cache<RowKey, Arc<RowRecord>, RecordWeight>;
 pub struct Store {
     pub(super) db: Arc<DB>,
     pub(super) cache: Arc<VersionCache>,
+    pub(super) cells: Arc<CellCache>,
     /// Held while a new pipeline gets its number.
     numbering: Arc<Mutex<()>>,
     /// The dead letters of each pipeline, by its number.
@@ -130,7 +144,7 @@ impl Store {
         let families = family::ALL.map(|name| ColumnFamilyDescriptor::new(name, family_options(name, &block_cache, retention_ms, clock)));
         let db = DB::open_cf_descriptors(&database_options(), dir, families).map_err(|error| opening(dir, &error))?;
         let store = Self::around(db, settings.cache_bytes);
-        if !store.refuse_newer_format(dir)? {
+        if !store.refuse_other_formats(dir)? {
             store.db.put_cf(store.family(family::META)?, "format", encode(&FORMAT)?)?;
         }
         Ok(store)
@@ -144,7 +158,7 @@ impl Store {
         refuse_newer_families(dir)?;
         let db = DB::open_cf_for_read_only(&Options::default(), dir, family::ALL, false).map_err(|error| opening(dir, &error))?;
         let store = Self::around(db, 0);
-        store.refuse_newer_format(dir)?;
+        store.refuse_other_formats(dir)?;
         Ok(store)
     }
 
@@ -227,15 +241,17 @@ impl Store {
         // An entry takes about 150 bytes: key, record, and the cache's own.
         let entries = usize::try_from(cache_bytes / 150).unwrap_or(usize::MAX).max(16);
         let cache = Arc::new(Cache::with_weighter(entries, cache_bytes, RecordWeight));
-        Self { db: Arc::new(db), cache, numbering: Arc::default(), books: Arc::default() }
+        let cells = Arc::new(Cache::with_weighter(entries, cache_bytes, CellWeight));
+        Self { db: Arc::new(db), cache, cells, numbering: Arc::default(), books: Arc::default() }
     }
 
-    /// Whether the format is noted; fails where it is one that comes after this version.
-    fn refuse_newer_format(&self, dir: &Path) -> Result<bool, StateError> {
-        match self.db.get_cf(self.family(family::META)?, "format")? {
-            None => Ok(false),
-            Some(bytes) if decode::<u32>("format", &bytes)? > FORMAT => Err(StateError::Newer(dir.display().to_string())),
-            Some(_) => Ok(true),
+    /// Whether the format is noted; fails where it is another than this version's.
+    fn refuse_other_formats(&self, dir: &Path) -> Result<bool, StateError> {
+        let Some(bytes) = self.db.get_cf(self.family(family::META)?, "format")? else { return Ok(false) };
+        match decode::<u32>("format", &bytes)?.cmp(&FORMAT) {
+            Ordering::Less => Err(StateError::Older(dir.display().to_string())),
+            Ordering::Equal => Ok(true),
+            Ordering::Greater => Err(StateError::Newer(dir.display().to_string())),
         }
     }
 }
@@ -246,9 +262,10 @@ pub(super) struct RecordWeight;
 
 impl Weighter<RowKey, Arc<RowRecord>> for RecordWeight {
     fn weight(&self, key: &RowKey, record: &Arc<RowRecord>) -> u64 {
+        let measured: usize = record.measured.iter().map(|measure| size_of_val(measure) + measure.key.len()).sum();
         let documents: usize = record.documents.iter().map(|d| size_of_val(d) + d.id.as_ref().map_or(0, String::len)).sum();
         // 64: the entry's place in the cache's own tables.
-        (64 + key.as_bytes().len() + size_of::<RowRecord>() + documents) as u64
+        (64 + key.as_bytes().len() + size_of::<RowRecord>() + documents + measured) as u64
     }
 }
 

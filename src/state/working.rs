@@ -12,7 +12,8 @@ use crate::state::keys::{named, table_prefix};
 use crate::state::record::{decode, encode};
 use crate::state::settings::DeadLetterBounds;
 use crate::state::store::family;
-use crate::state::{DeadLetter, LaneRecord, MovedRow, RowKey, RowRecord, StateError, Store, ValueChanges, Values};
+use crate::state::windows::StagedWindows;
+use crate::state::{DeadLetter, LaneRecord, MovedRow, RowKey, RowRecord, StateError, Store, ValueChanges, Values, WindowEffects};
 
 /// What a pipeline's loop works on.
 ///
@@ -27,6 +28,7 @@ pub struct PipelineState {
     staged_moved: HashMap<RowKey, Staged<Option<MovedRow>>>,
     floors: HashMap<Arc<str>, Option<Version>>,
     values: Values,
+    pub(super) staged_windows: StagedWindows,
 }
 
 /// Something of a batch that is not committed yet.
@@ -59,7 +61,7 @@ pub struct RowChange {
 }
 
 /// All that a batch changes in the state; one atomic write.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Effects {
     /// Rows, each once.
     pub rows: Vec<RowChange>,
@@ -75,6 +77,8 @@ pub struct Effects {
     pub replayed: Vec<u64>,
     /// What the guest wrote to its store.
     pub values: ValueChanges,
+    /// What is counted in windows, and shown of them.
+    pub windows: WindowEffects,
 }
 
 /// The rows of a batch being worked on: each key once, with what the batch has done to it so far.
@@ -132,7 +136,7 @@ impl Rows {
 impl PipelineState {
     pub(super) fn new(store: Store, number: u32) -> Result<Self, StateError> {
         let (dead_letters, values) = (DeadLetterBounds::default(), Values::open(&store, number)?);
-        Ok(Self { store, number, dead_letters, staged_rows: HashMap::new(), staged_moved: HashMap::new(), floors: HashMap::new(), values })
+        Ok(Self { store, number, dead_letters, staged_rows: HashMap::new(), staged_moved: HashMap::new(), floors: HashMap::new(), values, staged_windows: StagedWindows::default() })
     }
 
     /// The same, with other bounds of dead letters.
@@ -271,6 +275,7 @@ impl PipelineState {
         if !effects.values.is_empty() {
             self.values.stage(batch, &effects.values);
         }
+        self.staged_windows.stage(batch, &effects.windows);
     }
 
     /// Corrects the staged record of a row whose document was refused, so that its body is not taken for written.
@@ -294,6 +299,7 @@ impl PipelineState {
         if !effects.values.is_empty() {
             self.values.write(&mut writes, &effects.values)?;
         }
+        self.write_windows(&mut writes, &effects.windows)?;
         if effects.dead.is_empty() && effects.replayed.is_empty() {
             self.store.db.write_opt(writes, &WriteOptions::default())?;
         } else {
@@ -314,6 +320,7 @@ impl PipelineState {
         }
         self.staged_moved.retain(|_, staged| staged.batch != batch);
         self.values.written(batch, &effects.values);
+        self.staged_windows.written(batch, effects.windows, &self.store);
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use wit_component::{ComponentEncoder, StringEncoding};
 use wit_parser::{Resolve, SourceMap};
 
 use crate::transform::binary::Binary;
+use crate::transform::settings::World;
 
 /// The packages of `wit/`, a list of files each; the one with the world last.
 const PACKAGES: &[&[&str]] = &[
@@ -20,14 +21,14 @@ const PACKAGES: &[&[&str]] = &[
         include_str!("../../wit/deps/keyvalue/atomic.wit"),
         include_str!("../../wit/deps/keyvalue/batch.wit"),
     ],
-    &[include_str!("../../wit/transform.wit")],
+    &[include_str!("../../wit/transform.wit"), include_str!("../../wit/aggregate.wit")],
 ];
 
 /// The component made of the core module `binary` was read from. The error says what is wrong with the module.
-pub fn component(bytes: &[u8], binary: &Binary<'_>) -> Result<Vec<u8>, String> {
+pub fn component(bytes: &[u8], binary: &Binary<'_>, world: World) -> Result<Vec<u8>, String> {
     let mut module = bytes.to_vec();
     if !binary.has_world {
-        embed_world(&mut module)?;
+        embed_world(&mut module, world)?;
     }
     let adapter = (WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER);
     let encoder = ComponentEncoder::default().module(&module).and_then(|encoder| encoder.adapter(adapter.0, adapter.1));
@@ -35,7 +36,7 @@ pub fn component(bytes: &[u8], binary: &Binary<'_>) -> Result<Vec<u8>, String> {
     encoder.map_err(said)?.validate(false).encode().map_err(said)
 }
 
-fn embed_world(module: &mut Vec<u8>) -> Result<(), String> {
+fn embed_world(module: &mut Vec<u8>, world: World) -> Result<(), String> {
     let mut contract = Resolve::default();
     let mut packages = Vec::new();
     for sources in PACKAGES {
@@ -44,7 +45,7 @@ fn embed_world(module: &mut Vec<u8>) -> Result<(), String> {
         let package = files.parse().map_err(|(_, error)| said(error))?;
         packages.push(contract.push_group(package).map_err(said)?);
     }
-    let world = contract.select_world(&packages.split_off(packages.len().saturating_sub(1)), Some("transform"));
+    let world = contract.select_world(&packages.split_off(packages.len().saturating_sub(1)), Some(&world.to_string()));
     wit_component::embed_component_metadata(module, &contract, world.map_err(said)?, StringEncoding::UTF8).map_err(said)
 }
 
@@ -63,7 +64,7 @@ mod tests {
     use crate::metrics::Metrics;
     use crate::transform::binary::Binary;
     use crate::transform::guest::tests::change;
-    use crate::transform::settings::TransformSettings;
+    use crate::transform::settings::{TransformSettings, World};
     use crate::transform::{Component, Engine, KeyValues, MemoryStore, Transform, TransformMetrics};
 
     /// What a C compiler makes of a transform that asks for the time and has one output, a reject with its reason.
@@ -90,7 +91,7 @@ mod tests {
     #[test]
     fn a_core_module_for_preview_1_runs() {
         let engine = Engine::new(None).unwrap();
-        let component = Component::new(&engine, &wat::parse_str(CORE).unwrap()).unwrap();
+        let component = Component::new(&engine, &wat::parse_str(CORE).unwrap(), None).unwrap();
         let settings = TransformSettings {
             module: "x.wasm".into(),
             config: serde_json::json!({}),
@@ -98,6 +99,7 @@ mod tests {
             memory_bytes: 1 << 20,
             before: false,
             store_bytes: 0,
+            world: None,
         };
         let metrics = TransformMetrics::declare(&Metrics::detached());
         let mut transform = Transform::start(&component, &settings, &metrics).unwrap();
@@ -109,9 +111,9 @@ mod tests {
     fn what_cannot_be_made_a_component_says_why() {
         let text = CORE.replace("(param i32 i32) (result i32) (i32.const 64))", "(param i32) (result i32) (i32.const 64))");
         let bytes = wat::parse_str(text).unwrap();
-        expect!["failed to decode world from module: module was not valid: failed to classify export `init`: failed to validate export for `init`: type mismatch for function `init`: expected `[I32, I32] -> [I32]` but found `[I32] -> [I32]`"].assert_eq(&component(&bytes, &Binary::read(&bytes)).unwrap_err());
+        expect!["failed to decode world from module: module was not valid: failed to classify export `init`: failed to validate export for `init`: type mismatch for function `init`: expected `[I32, I32] -> [I32]` but found `[I32] -> [I32]`"].assert_eq(&component(&bytes, &Binary::read(&bytes), World::Transform).unwrap_err());
         let text = CORE.replace("wasi_snapshot_preview1", "env");
         let bytes = wat::parse_str(text).unwrap();
-        expect!["failed to decode world from module: module was not valid: failed to resolve import `env::clock_time_get`: module requires an import interface named `env`"].assert_eq(&component(&bytes, &Binary::read(&bytes)).unwrap_err());
+        expect!["failed to decode world from module: module was not valid: failed to resolve import `env::clock_time_get`: module requires an import interface named `env`"].assert_eq(&component(&bytes, &Binary::read(&bytes), World::Transform).unwrap_err());
     }
 }

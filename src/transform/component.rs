@@ -13,16 +13,25 @@ use crate::transform::binary::{Binary, Form};
 use crate::transform::engine::Engine;
 use crate::transform::host::{GIVEN, Guest};
 use crate::transform::settings::TransformSettings;
+use crate::transform::settings::World;
 use crate::transform::world::TransformPre;
+use crate::transform::world::aggregate::AggregatePre;
 
-/// A module that exports the world `transform`. Cheap to clone.
+/// A module that exports one of the two worlds. Cheap to clone.
 #[derive(Clone)]
 pub struct Component {
-    ready: TransformPre<Guest>,
+    ready: Ready,
     hash: String,
     version: String,
     size_bytes: usize,
     imports: Vec<String>,
+}
+
+/// All that can be done before there is an instance.
+#[derive(Clone)]
+pub(super) enum Ready {
+    Transform(TransformPre<Guest>),
+    Aggregate(AggregatePre<Guest>),
 }
 
 /// Why a module cannot be used: fits after "the module NAME ".
@@ -50,14 +59,17 @@ pub enum Unfit {
     #[error("imports something that is not as it expects: {0}; build it against the WIT files of this version")]
     ImportsOther(String),
     /// It exports too little.
-    #[error("lacks the export {0}: it must export the world `transform` of rowmill:transform@1.0.0")]
-    ExportsLess(String),
+    #[error("lacks the export {0}: it must export the world `{1}` of rowmill:transform@1.0.0")]
+    ExportsLess(String, World),
     /// It exports something else by that name.
-    #[error("exports something that is not as the world `transform` has it: {0}; build it against the WIT files of this version")]
-    ExportsOther(String),
+    #[error("exports something that is not as the world `{1}` has it: {0}; build it against the WIT files of this version")]
+    ExportsOther(String, World),
     /// It is of the other world.
     #[error("exports the world `aggregate`, which needs a window: use it in a pipeline with a table `window`")]
     Aggregate,
+    /// It is of the other world.
+    #[error("exports the world `transform`, and a pipeline with a table `window` or `aggregate` needs `aggregate`: remove the table, or build it for that world")]
+    Transform,
 }
 
 impl Unfit {
@@ -72,7 +84,7 @@ impl Component {
     /// cache: not for a thread that must answer.
     pub fn load(engine: &Engine, settings: &TransformSettings) -> Result<Self, Failure> {
         let bytes = Self::read(settings)?;
-        Self::new(engine, &bytes).map_err(|unfit| unfit.of(settings))
+        Self::new(engine, &bytes, settings.world).map_err(|unfit| unfit.of(settings))
     }
 
     /// Reads the module of `settings`.
@@ -85,8 +97,8 @@ impl Component {
         Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
-    /// The same of bytes that came another way.
-    pub fn new(engine: &Engine, bytes: &[u8]) -> Result<Self, Unfit> {
+    /// The same of bytes that came another way; it must be of that world, where one is named.
+    pub fn new(engine: &Engine, bytes: &[u8], wanted: Option<World>) -> Result<Self, Unfit> {
         if bytes.len() > MODULE_BYTES_MAX {
             return Err(Unfit::TooLarge);
         }
@@ -95,15 +107,15 @@ impl Component {
             Form::Other => return Err(Unfit::NotWasm),
             Form::Component => None,
             Form::CoreModule => {
-                lacks(|name| binary.exports.contains(&name))?;
-                Some(adapt::component(bytes, &binary).map_err(Unfit::CoreModule)?)
+                let world = world(|name| binary.exports.contains(&name), wanted)?;
+                Some(adapt::component(bytes, &binary, world).map_err(Unfit::CoreModule)?)
             }
         };
         let runnable = adapted.as_deref().unwrap_or(bytes);
         let compiled = wasmtime::component::Component::new(engine.wasm(), runnable).map_err(|error| Unfit::Invalid(sentence(&error)))?;
         let imports = imports(engine, &compiled);
         Ok(Self {
-            ready: fit(engine, &compiled, &imports)?,
+            ready: fit(engine, &compiled, &imports, wanted)?,
             hash: Self::hash_of(bytes),
             version: binary.version.unwrap_or_default().to_owned(),
             size_bytes: bytes.len(),
@@ -136,8 +148,16 @@ impl Component {
         &self.imports
     }
 
+    /// Which world it is of.
+    pub fn world(&self) -> World {
+        match self.ready {
+            Ready::Transform(_) => World::Transform,
+            Ready::Aggregate(_) => World::Aggregate,
+        }
+    }
+
     /// All that can be done before there is an instance.
-    pub(super) fn ready(&self) -> &TransformPre<Guest> {
+    pub(super) fn ready(&self) -> &Ready {
         &self.ready
     }
 }
@@ -153,23 +173,40 @@ fn imports(engine: &Engine, compiled: &wasmtime::component::Component) -> Vec<St
 }
 
 /// Checks `compiled` against the world, what it lacks by name first: wasmtime's own words are for those who know its insides.
-fn fit(engine: &Engine, compiled: &wasmtime::component::Component, imports: &[String]) -> Result<TransformPre<Guest>, Unfit> {
-    lacks(|name| compiled.get_export_index(None, name).is_some())?;
+fn fit(
+    engine: &Engine,
+    compiled: &wasmtime::component::Component,
+    imports: &[String],
+    wanted: Option<World>,
+) -> Result<Ready, Unfit> {
+    let world = world(|name| compiled.get_export_index(None, name).is_some(), wanted)?;
     let foreign: Vec<&str> = imports.iter().map(String::as_str).filter(|name| !is_given(name)).collect();
     if !foreign.is_empty() {
         return Err(Unfit::ImportsMore(listed(&foreign)));
     }
     let linked = engine.linker().instantiate_pre(compiled).map_err(|error| Unfit::ImportsOther(sentence(&error)))?;
-    TransformPre::new(linked).map_err(|error| Unfit::ExportsOther(sentence(&error)))
+    let ready = match world {
+        World::Transform => TransformPre::new(linked).map(Ready::Transform),
+        World::Aggregate => AggregatePre::new(linked).map(Ready::Aggregate),
+    };
+    ready.map_err(|error| Unfit::ExportsOther(sentence(&error), world))
 }
 
-/// What the world wants and the module has not.
-fn lacks(exports: impl Fn(&str) -> bool) -> Result<(), Unfit> {
-    if exports("measure") && exports("render") {
-        return Err(Unfit::Aggregate);
+/// The world of a module with these exports.
+fn world(exports: impl Fn(&str) -> bool, wanted: Option<World>) -> Result<World, Unfit> {
+    let names = |world| match world {
+        World::Transform => &["init", "transform"][..],
+        World::Aggregate => &["init", "measure", "render"],
+    };
+    let is = |world| names(world).iter().all(|name| exports(name));
+    match wanted {
+        Some(World::Transform) if !exports("transform") && is(World::Aggregate) => return Err(Unfit::Aggregate),
+        Some(World::Aggregate) if !exports("measure") && is(World::Transform) => return Err(Unfit::Transform),
+        _ => {}
     }
-    let lacking: Vec<&str> = ["init", "transform"].into_iter().filter(|name| !exports(name)).collect();
-    if lacking.is_empty() { Ok(()) } else { Err(Unfit::ExportsLess(listed(&lacking))) }
+    let world = wanted.unwrap_or(if is(World::Aggregate) { World::Aggregate } else { World::Transform });
+    let lacking: Vec<&str> = names(world).iter().copied().filter(|name| !exports(name)).collect();
+    if lacking.is_empty() { Ok(world) } else { Err(Unfit::ExportsLess(listed(&lacking), world)) }
 }
 
 /// An entry that ends with a slash stands for a package, any other for an interface, in any version.
@@ -195,7 +232,7 @@ mod tests {
 
     use super::Component;
     use crate::transform::Engine;
-    use crate::transform::settings::TransformSettings;
+    use crate::transform::settings::{TransformSettings, World};
 
     fn settings(module: &Path) -> TransformSettings {
         let timeout = std::time::Duration::from_secs(1);
@@ -206,12 +243,13 @@ mod tests {
             memory_bytes: 1 << 20,
             before: false,
             store_bytes: 0,
+            world: Some(World::Transform),
         }
     }
 
     /// The sentence after "the module NAME ", as far as a line goes.
     fn check(bytes: &[u8], expected: Expect) {
-        let error = Component::new(&Engine::new(None).unwrap(), bytes).err().unwrap();
+        let error = Component::new(&Engine::new(None).unwrap(), bytes, Some(World::Transform)).err().unwrap();
         expected.assert_eq(&error.to_string().chars().take(120).collect::<String>());
     }
 

@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use tracing::{debug, warn};
 
+use crate::aggregate::Row;
 use crate::error::Failure;
 use crate::event::Change;
-use crate::limits::{GUEST_BATCH_BYTES_MAX, GUEST_BATCH_CHANGES_MAX};
+use crate::limits::GUEST_BATCH_CHANGES_MAX;
 use crate::metrics::Metrics;
+use crate::transform::batch::Batch;
 use crate::transform::component::Component;
-use crate::transform::cut::cut;
 use crate::transform::fault::{Fault, Reason};
 use crate::transform::host::Given;
 use crate::transform::instance::Instance;
 use crate::transform::metrics::TransformMetrics;
-use crate::transform::output::{Gathered, check_ids, gather};
+use crate::transform::output::Gathered;
 use crate::transform::overlay::{KeyValues, Overlay};
 use crate::transform::settings::TransformSettings;
 use crate::transform::thread::apart;
@@ -76,10 +77,16 @@ impl Transform {
     pub fn run(&mut self, changes: &[Change], store: &Arc<dyn KeyValues>) -> Result<Ran, Failure> {
         apart(|| {
             self.given.store.begin(Overlay::new(store.clone()));
-            let outcomes = self.run_batches(changes);
+            let outcomes = self.run_batches(Batch::Changes(changes));
             let written = self.given.store.end().map(Overlay::into_written).unwrap_or_default();
             Ok(Ran { outcomes: outcomes?, written })
         })
+    }
+
+    /// One outcome for each row of a window, in order: its documents, or why there are none. Calls that fail are repeated, and errors are,
+    /// as [`Transform::run`] says. Blocks.
+    pub fn render(&mut self, rows: &[Row]) -> Result<Vec<Outcome>, Failure> {
+        apart(|| self.run_batches(Batch::Rows(rows)))
     }
 
     /// Makes an instance and runs changes that earlier code took, as a trial: fails with the reason where a call gives nothing usable. A
@@ -100,7 +107,7 @@ impl Transform {
 
     fn try_batches(&mut self, changes: &[Change]) -> Result<Vec<Outcome>, String> {
         let mut outcomes = Vec::with_capacity(changes.len());
-        for batch in cut(changes, self.call_changes_max, GUEST_BATCH_BYTES_MAX) {
+        for batch in Batch::Changes(changes).calls(self.call_changes_max) {
             self.given.log_lines.renew();
             match self.call(batch).map_err(|failure| failure.message)? {
                 Called::Done(done) => outcomes.extend(done),
@@ -111,16 +118,16 @@ impl Transform {
         Ok(outcomes)
     }
 
-    fn run_batches(&mut self, changes: &[Change]) -> Result<Vec<Outcome>, Failure> {
-        let mut outcomes = Vec::with_capacity(changes.len());
-        for batch in cut(changes, self.call_changes_max, GUEST_BATCH_BYTES_MAX) {
+    fn run_batches(&mut self, whole: Batch<'_>) -> Result<Vec<Outcome>, Failure> {
+        let mut outcomes = Vec::with_capacity(whole.len());
+        for batch in whole.calls(self.call_changes_max) {
             self.given.log_lines.renew();
             self.run_batch(batch, &mut outcomes)?;
         }
         Ok(outcomes)
     }
 
-    fn run_batch(&mut self, batch: &[Change], outcomes: &mut Vec<Outcome>) -> Result<(), Failure> {
+    fn run_batch(&mut self, batch: Batch<'_>, outcomes: &mut Vec<Outcome>) -> Result<(), Failure> {
         let reason = match self.call(batch)? {
             Called::Done(good) => {
                 outcomes.extend(good);
@@ -143,10 +150,10 @@ impl Transform {
     }
 
     /// A call for each change; says how many of them failed.
-    fn run_each(&mut self, batch: &[Change], outcomes: &mut Vec<Outcome>) -> Result<usize, Failure> {
+    fn run_each(&mut self, batch: Batch<'_>, outcomes: &mut Vec<Outcome>) -> Result<usize, Failure> {
         let mut guilty = 0;
-        for change in batch {
-            match self.call(std::slice::from_ref(change))? {
+        for change in batch.each() {
+            match self.call(change)? {
                 Called::Done(good) => outcomes.extend(good),
                 Called::Mixed => return Err(Failure::bug("the writes of one change are not known to be its own")),
                 Called::Failed(fault) => {
@@ -179,7 +186,7 @@ impl Transform {
     }
 
     /// One call, of an instance made anew where the last one died.
-    fn call(&mut self, changes: &[Change]) -> Result<Called, Failure> {
+    fn call(&mut self, batch: Batch<'_>) -> Result<Called, Failure> {
         let instance = match &mut self.instance {
             Some(instance) => instance,
             none => none.insert(
@@ -189,20 +196,14 @@ impl Transform {
         };
         let store = &self.given.store;
         store.with(Overlay::begin_call);
-        let called = instance.call(changes).and_then(|outputs| gather(changes.len(), outputs));
+        let called = instance.call(batch);
         let has_written_too_much = store.with(Overlay::end_call).unwrap_or(Ok(false))?;
         match called.and_then(|gathered| if has_written_too_much { Err(Fault::store()) } else { Ok(gathered) }) {
             Ok(mut gathered) => {
-                for (change, outcome) in changes.iter().zip(&mut gathered.outcomes) {
-                    if let Ok(outputs) = outcome
-                        && let Err(reason) = check_ids(change, outputs)
-                    {
-                        *outcome = Err(reason);
-                    }
-                }
+                batch.check_ids(&mut gathered.outcomes);
                 let is_mixed = store.with(|store| store.has_written()) == Some(true) && gathered.outcomes.iter().any(Result::is_err);
                 store.with(if is_mixed { Overlay::forget } else { Overlay::keep });
-                if is_mixed && changes.len() > 1 {
+                if is_mixed && batch.len() > 1 {
                     instance.forget();
                     return Ok(Called::Mixed);
                 }

@@ -10,6 +10,7 @@
 //! instance, and is made anew whenever its pipeline starts.
 
 mod adapt;
+mod batch;
 mod binary;
 mod bounds;
 mod component;
@@ -33,7 +34,9 @@ use std::sync::Arc;
 use bytestring::ByteString;
 
 use crate::error::Failure;
-use crate::event::{Change, JsonText};
+use crate::aggregate::Row;
+use crate::aggregate::fields::FieldMeasure;
+use crate::event::{Change, JsonText, Measure};
 
 pub use component::{Component, Unfit};
 pub use engine::Engine;
@@ -46,6 +49,8 @@ pub use overlay::{KeyValues, Overlay, Page, Written, entry_bytes};
 pub enum Transformer {
     /// No module: the row itself is the document.
     Row,
+    /// No module: fields of the row say what it counts for.
+    Fields(FieldMeasure),
     /// The user's module.
     Guest(Box<Transform>),
     /// A function that stands for a module in tests of the pipeline.
@@ -77,6 +82,7 @@ impl Transformer {
     pub fn run(&mut self, changes: &[Change], store: &Arc<dyn KeyValues>) -> Result<Ran, Failure> {
         match self {
             Transformer::Row => Ok(Ran::without_store(changes, |change| Ok(row(change)))),
+            Transformer::Fields(fields) => Ok(Ran::without_store(changes, |change| measures(fields, change))),
             Transformer::Guest(transform) => transform.run(changes, store),
             #[cfg(test)]
             Transformer::Function(function) => Ok(Ran::without_store(changes, *function)),
@@ -99,6 +105,14 @@ impl Transformer {
             }
         }
     }
+
+    /// Documents of rows of windows, where the user's module makes them; none: it does not. Blocks.
+    pub fn render(&mut self, rows: &[Row]) -> Result<Option<Vec<Outcome>>, Failure> {
+        match self {
+            Transformer::Guest(transform) => transform.render(rows).map(Some),
+            _ => Ok(None),
+        }
+    }
 }
 
 /// One thing a guest asks for.
@@ -116,6 +130,8 @@ pub enum Output {
         /// Which.
         target: Target,
     },
+    /// Count this.
+    Measure(Measure),
     /// Send this on.
     Emit {
         /// Where to.
@@ -143,6 +159,10 @@ pub type Outcome = Result<Vec<Output>, String>;
 
 fn checked(change: &Change, outcome: Outcome) -> Outcome {
     outcome.and_then(|outputs| output::check_ids(change, &outputs).map(|()| outputs))
+}
+
+fn measures(fields: &FieldMeasure, change: &Change) -> Outcome {
+    Ok(fields.measure(change)?.map(Output::Measure).into_iter().collect())
 }
 
 /// What a row gives without a module: itself. A row that is gone gives nothing, so the host deletes its document.

@@ -3,10 +3,12 @@
 use bytestring::ByteString;
 use serde::de::IgnoredAny;
 
-use crate::event::{Change, JsonText};
-use crate::limits::{DOCUMENT_ID_BYTES_MAX, GUEST_LAST_WORDS_BYTES_MAX, GUEST_OUTPUTS_MAX, JSON_DEPTH_MAX};
+use crate::aggregate::fields;
+use crate::event::{Change, JsonText, Measure};
+use crate::limits::{DOCUMENT_ID_BYTES_MAX, GUEST_LAST_WORDS_BYTES_MAX, GUEST_OUTPUTS_MAX, JSON_DEPTH_MAX, MEASURES_OF_A_CHANGE_MAX};
 use crate::transform::fault::{Fault, Reason};
 use crate::transform::words::one_line;
+use crate::transform::world::aggregate::rowmill::transform::windows;
 use crate::transform::world::rowmill::transform::types;
 use crate::transform::{Outcome, Output, Target};
 
@@ -49,6 +51,41 @@ pub fn gather(changes: usize, outputs: Vec<types::Output>) -> Result<Gathered, F
         }
     }
     Ok(Gathered { outcomes, unusable })
+}
+
+/// The measures of each of `changes` changes.
+pub fn gather_measures(changes: usize, measurements: Vec<windows::Measurement>) -> Result<Gathered, Fault> {
+    if measurements.len() > GUEST_OUTPUTS_MAX {
+        let message = format!("the guest returned {} measurements for one call: {GUEST_OUTPUTS_MAX} are allowed", measurements.len());
+        return Err(Fault::new(Reason::Output, message));
+    }
+    let mut outcomes: Vec<Outcome> = vec![Ok(Vec::new()); changes];
+    let mut unusable = 0;
+    for windows::Measurement { change, measured } in measurements {
+        let outcome = outcomes.get_mut(change as usize).ok_or_else(|| foreign(change, changes))?;
+        let Ok(kept) = outcome else { continue };
+        match measured {
+            windows::Measured::Reject(reason) => *outcome = Err(rejection(&reason)),
+            windows::Measured::Counts(measure) => match checked_measure(measure, kept.len()) {
+                Ok(measure) => kept.push(Output::Measure(measure)),
+                Err(reason) => {
+                    unusable += 1;
+                    *outcome = Err(format!("the guest returned a measure that cannot be used: {reason}"));
+                }
+            },
+        }
+    }
+    Ok(Gathered { outcomes, unusable })
+}
+
+fn checked_measure(measure: windows::Measure, before: usize) -> Result<Measure, String> {
+    if before >= MEASURES_OF_A_CHANGE_MAX {
+        return Err(format!("a change may come to {MEASURES_OF_A_CHANGE_MAX}"));
+    }
+    fields::check_key(&measure.key)?;
+    let weight = fields::weight_of_float(measure.weight).ok_or_else(|| format!("its weight is {}", measure.weight))?;
+    let distinct = measure.distinct.as_deref().map(Measure::hash_of);
+    Ok(Measure { key: measure.key.into(), time_ms: measure.time_ms, weight, distinct })
 }
 
 /// Whether each document of a change has an id: of its own or, by default, the row's key.

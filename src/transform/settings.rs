@@ -1,5 +1,6 @@
 //! `[pipelines.….transform]`.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,10 +28,30 @@ pub struct TransformSettings {
     pub before: bool,
     /// What its store may hold.
     pub store_bytes: u64,
+    /// The world it must be of; none: either.
+    pub world: Option<World>,
 }
 
-/// Reads `[pipelines.….transform]`.
-pub fn read(section: &Section<'_>) -> TransformSettings {
+/// What a module is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum World {
+    /// Rows in, documents out.
+    Transform,
+    /// Rows in, aggregates of windows out.
+    Aggregate,
+}
+
+impl fmt::Display for World {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            World::Transform => "transform",
+            World::Aggregate => "aggregate",
+        })
+    }
+}
+
+/// Reads `[pipelines.….transform]` for a module of that world.
+pub fn read(section: &Section<'_>, world: World) -> TransformSettings {
     if section.present(&["module"]).is_empty() {
         section.missing("module");
     }
@@ -49,5 +70,6 @@ pub fn read(section: &Section<'_>) -> TransformSettings {
         memory_bytes: usize::try_from(memory).unwrap_or(usize::MAX),
         before: section.boolean("before", false),
         store_bytes: section.size("store", STORE_BYTES_DEFAULT),
+        world: Some(world),
     }
 }

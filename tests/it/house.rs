@@ -12,6 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["event"],
     &["metrics", "settings"],
     &["connect"],
+    &["aggregate"],
     &["source", "state", "transform", "sink"],
     &["config"],
     &["pipeline"],
@@ -43,6 +44,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("prometheus", &["metrics", "pipeline", "transform", "api", "sink", "source", "cli"]),
     ("product_search", &["cli/bench"]),
     ("rowmill_transform", &["cli/bench"]),
+    ("cardinality_estimator", &["aggregate"]),
     ("rand", &["clock", "cli/bench"]),
 ];
 

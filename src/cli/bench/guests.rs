@@ -92,12 +92,13 @@ fn guest(module: &Path, changes: &[Change], cpu_seconds: f64) -> Result<Figures,
         memory_bytes: 64 << 20,
         before: false,
         store_bytes: 0,
+        world: None,
     };
     let said = |failure: crate::error::Failure| failure.message;
     let bytes = std::fs::read(module).map_err(|error| format!("{} cannot be read: {error}", module.display()))?;
     let timed = |engine: &Engine| {
         let started = Instant::now();
-        let component = Component::new(engine, &bytes).map_err(|unfit| format!("the module {} {unfit}", module.display()))?;
+        let component = Component::new(engine, &bytes, settings.world).map_err(|unfit| format!("the module {} {unfit}", module.display()))?;
         Ok::<_, String>((component, started.elapsed().as_secs_f64()))
     };
     let cache = std::env::temp_dir().join(format!("rowmill-bench-compiled-{}", std::process::id()));

@@ -3,6 +3,7 @@
 mod compare;
 mod json;
 mod run;
+mod windows;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -42,6 +43,9 @@ pub struct TestOptions {
     /// What the events are: those of Debezium, or plain rows
     #[arg(long, value_enum, default_value_t = EventFormat::Debezium)]
     format: EventFormat,
+    /// Of a module of the world `aggregate`: count in tumbling windows so long; without it, all events together
+    #[arg(long, value_parser = humantime::parse_duration)]
+    window: Option<Duration>,
     /// Pass the rows before, as `transform.before` does
     #[arg(long)]
     before: bool,
@@ -93,6 +97,7 @@ fn once(engine: &Engine, options: &TestOptions) -> u8 {
             EventFormat::Json => Format::Json,
         },
         before: options.before,
+        window: options.window,
         timeout: options.timeout,
         memory_bytes: usize::try_from(options.memory.as_u64()).unwrap_or(usize::MAX),
     };

@@ -8,12 +8,14 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::windows;
+use crate::aggregate::Row;
 use crate::event::Change;
 use crate::metrics::Metrics;
 use crate::source::decode::settings::{DecodeSettings, Format, VersionFrom};
 use crate::source::decode::{Decoded, Decoder, LaneMemory};
 use crate::source::file;
-use crate::transform::settings::{STORE_BYTES_DEFAULT, TransformSettings};
+use crate::transform::settings::{STORE_BYTES_DEFAULT, TransformSettings, World};
 use crate::transform::{Component, Engine, KeyValues, MemoryStore, Outcome, Output, Target, Transform, TransformMetrics};
 
 /// What to run, and how.
@@ -22,6 +24,7 @@ pub struct Setup {
     pub config: Value,
     pub format: Format,
     pub before: bool,
+    pub window: Option<Duration>,
     pub timeout: Duration,
     pub memory_bytes: usize,
 }
@@ -43,6 +46,10 @@ struct OutputLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     key: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    time_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    weight: Option<&'a RawValue>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
@@ -57,6 +64,7 @@ pub fn run(engine: &Engine, setup: &Setup, events: &[u8]) -> Result<Vec<String>,
         memory_bytes: setup.memory_bytes,
         before: setup.before,
         store_bytes: STORE_BYTES_DEFAULT,
+        world: None,
     };
     let component = Component::load(engine, &settings).map_err(|failure| failure.message)?;
     let metrics = TransformMetrics::declare(&Metrics::detached());
@@ -76,9 +84,18 @@ pub fn run(engine: &Engine, setup: &Setup, events: &[u8]) -> Result<Vec<String>,
     // Empty at the start, gone at the end.
     let store: Arc<dyn KeyValues> = Arc::new(MemoryStore::new(settings.store_bytes));
     let outcomes = transform.run(&changes, &store).map_err(|failure| failure.message)?.outcomes;
-    for ((change, outcome), event) in changes.iter().zip(&outcomes).zip(places) {
-        for shown in shown(event, change, outcome)? {
-            lines.push((event, shown));
+    for ((change, outcome), event) in changes.iter().zip(&outcomes).zip(&places) {
+        for shown in shown(*event, change.key.as_ref().map(|key| &*key.id), outcome)? {
+            lines.push((*event, shown));
+        }
+    }
+    if component.world() == World::Aggregate {
+        let (events, rows): (Vec<u64>, Vec<Row>) = windows::rows(&changes, &outcomes, &places, setup.window)?.into_iter().unzip();
+        let rendered = transform.render(&rows).map_err(|failure| failure.message)?;
+        for ((row, outcome), event) in rows.iter().zip(&rendered).zip(events) {
+            for shown in shown(event, Some(&row.id()), outcome)? {
+                lines.push((event, shown));
+            }
         }
     }
     lines.sort_by_key(|(event, _)| *event);
@@ -100,13 +117,13 @@ fn decode(format: Format, events: &[u8]) -> Vec<(u64, Result<Change, String>)> {
     decoded
 }
 
-fn shown(event: u64, change: &Change, outcome: &Outcome) -> Result<Vec<String>, String> {
+fn shown(event: u64, default_id: Option<&str>, outcome: &Outcome) -> Result<Vec<String>, String> {
     let outputs = match outcome {
         Ok(outputs) => outputs,
         Err(reason) => return Ok(vec![line(&OutputLine { event, action: "reject", reason: Some(reason), ..OutputLine::default() })?]),
     };
     let of = |target: &Target| -> (Option<String>, Option<String>, Option<String>) {
-        let id = target.id.as_ref().or(change.key.as_ref().map(|key| &key.id));
+        let id = target.id.as_deref().or(default_id);
         (id.map(ToString::to_string), target.index.as_ref().map(ToString::to_string), target.routing.as_ref().map(ToString::to_string))
     };
     let mut lines = Vec::with_capacity(outputs.len());
@@ -114,6 +131,14 @@ fn shown(event: u64, change: &Change, outcome: &Outcome) -> Result<Vec<String>, 
         lines.push(match output {
             Output::Index { target, body } => document(event, "index", &of(target), Some(raw(body)?)),
             Output::Delete { target } => document(event, "delete", &of(target), None),
+            Output::Measure(measure) => line(&OutputLine {
+                event,
+                action: "measure",
+                key: Some(&measure.key),
+                time_ms: measure.time_ms,
+                weight: Some(raw(&measure.weight.to_string())?),
+                ..OutputLine::default()
+            }),
             Output::Emit { topic, key, body } => line(&OutputLine {
                 event,
                 action: "emit",

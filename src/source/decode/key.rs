@@ -6,9 +6,9 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use super::fields::{Fields, is_object, plain};
 use super::schema::{Schemas, without_schema};
 use super::text;
+use crate::event::fields::{Fields, is_object, plain};
 use crate::event::{JsonText, Key, Message};
 
 /// Characters of a value shown in a reason: enough to recognise a key, too little to fill a log.

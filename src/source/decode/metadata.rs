@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use super::fields::{Fields, bare, find};
+use crate::event::fields::{Fields, bare, find};
 use crate::event::Message;
 
 /// Values without quotes, escapes as they stand; a later reader of a field makes of it what it needs.

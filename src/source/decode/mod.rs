@@ -5,10 +5,9 @@
 //! - Keeps true: rows are the text they came as, digit for digit; a row is never taken for an envelope, nor the reverse.
 //! - Never: I/O, a panic on any bytes, a row's data in a reason (but for the key columns that contradict each other).
 //!
-//! `reading` joins: `text`, `schema` and `fields` (from bytes to the parts of checked JSON), `shape` (what is it?), then `metadata`,
+//! `reading` joins: `text` and `schema` (from bytes to the parts of checked JSON), `shape` (what is it?), then `metadata`,
 //! `key`, `version` and `names`.
 
-mod fields;
 mod key;
 mod metadata;
 mod names;
@@ -19,7 +18,6 @@ mod shape;
 #[cfg(test)]
 mod tests;
 mod text;
-mod time;
 mod version;
 
 use std::sync::Arc;

@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::fields::plain;
 use super::metadata::Metadata;
+use crate::event::fields::plain;
 use crate::limits;
 
 /// The names met so far.

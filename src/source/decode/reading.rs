@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::fields::{is_object, plain};
 use super::metadata::Metadata;
 use super::names::Names;
 use super::schema::Schemas;
@@ -11,6 +10,7 @@ use super::settings::Format;
 use super::shape::{Envelope, Shape, shape};
 use super::version::{Facts, Versions};
 use super::{Decoded, LaneMemory, key, text};
+use crate::event::fields::{is_object, plain};
 use crate::event::{Change, JsonText, Key, Message, Moved, Operation, Version};
 
 /// One message, what helps to read it, and what has been found out: the latter is what a dead letter tells.

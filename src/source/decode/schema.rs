@@ -1,6 +1,7 @@
 //! The schema part, which Kafka's JsonConverter puts before every key and value when `schemas.enable` is on.
 
-use super::fields::{Fields, find, is_object};
+use crate::event::fields::{Fields, find, is_object};
+
 
 /// Starts of messages remembered: more than the tables a pipeline reads at a time; each takes some kilobytes.
 const STARTS_MAX: usize = 16;

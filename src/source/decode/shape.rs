@@ -3,13 +3,13 @@
 //! A table may well have columns named `op`, `source`, `before`, `schema` or `status`. So every shape is recognised by all
 //! its fields together and by what they hold, and whatever is not exactly one of Debezium's own shapes is a row.
 
+use crate::event::fields::{Fields, bare, find, is_object};
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::fields::{Fields, bare, find, is_object};
 use super::schema::{Schemas, without_schema};
 use super::settings::Format;
 use super::text;

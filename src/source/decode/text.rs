@@ -5,7 +5,7 @@ use bytestring::ByteString;
 use serde_json::error::Category;
 use serde_json::value::RawValue;
 
-use super::fields;
+use crate::event::fields;
 use crate::limits;
 
 /// Kafka's serializers for schema registries put this byte before the number of the schema.

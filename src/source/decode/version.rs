@@ -1,11 +1,11 @@
 //! The place of a change in the history of its row.
 
 use super::LaneMemory;
-use super::fields::{bare, find};
 use super::metadata::Metadata;
 use super::settings::{DecodeSettings, Format, VersionFrom};
 use super::shape::Envelope;
-use super::time;
+use crate::event::fields::{bare, find};
+use crate::event::time;
 use crate::event::{Message, Version};
 
 /// Bits of a MySQL position below the number of its file: positions in a binlog event are 32 bits wide.

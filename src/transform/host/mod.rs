@@ -35,6 +35,7 @@ use tail::Tail;
 /// unasked: there is no file to open, and every address is refused.
 pub const GIVEN: &[&str] = &[
     "rowmill:transform/types",
+    "rowmill:transform/windows",
     "rowmill:transform/metrics",
     "wasi:cli/",
     "wasi:clocks/",
@@ -150,6 +151,7 @@ pub fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
     wasmtime_wasi::p2::add_to_linker_sync(&mut linker)?;
     world::Transform::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+    world::aggregate::rowmill::transform::windows::add_to_linker::<Guest, HasSelf<Guest>>(&mut linker, |guest| guest)?;
     linker.allow_shadowing(true);
     clock::add_to_linker(&mut linker)?;
     Ok(linker)
@@ -157,3 +159,5 @@ pub fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
 
 /// The types of the contract need nothing of us.
 impl world::rowmill::transform::types::Host for Guest {}
+
+impl world::aggregate::rowmill::transform::windows::Host for Guest {}

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::sample::{Index, select};
 
-use crate::source::decode::fields::{Fields, is_object};
+use crate::event::fields::{Fields, is_object};
 
 /// What stands in a value's place: what converters, other sources and careless producers write, and the edges of what is read.
 pub(super) const SWAPS: &[&str] = &[

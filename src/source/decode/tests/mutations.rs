@@ -14,7 +14,7 @@ use super::mutate::{Damage, Node, SWAPS, any_damage, nodes, with};
 use super::properties::every_decoder;
 use super::{FORMS, recorded};
 use crate::event::{Change, Message, Operation, Version};
-use crate::source::decode::fields::find;
+use crate::event::fields::find;
 use crate::source::decode::{DecodeError, Decoded, Decoder, LaneMemory, key};
 
 /// All recorded messages of all forms.

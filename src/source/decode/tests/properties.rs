@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 
 use super::{FORMS, decode_all, message, recorded, settings};
 use crate::event::Message;
-use crate::source::decode::fields::{Fields, depth};
+use crate::event::fields::{Fields, depth};
 use crate::source::decode::settings::{Format, VersionFrom};
 use crate::source::decode::{Decoded, Decoder, LaneMemory};
 

@@ -6,7 +6,7 @@ const NS_PER_MS: u64 = 1_000_000;
 /// Milliseconds since 1970 and the nanoseconds beyond them, of an ISO 8601 date or timestamp: `2026-11-21`,
 /// `2026-11-21T04:52:27.851153Z`, `2026-11-21 04:52:27+01:00`. Without an offset it is UTC. None for anything else, and for
 /// times before 1970.
-pub(super) fn parse(text: &str) -> Option<(u64, u64)> {
+pub fn parse(text: &str) -> Option<(u64, u64)> {
     let (date, time) = match text.get(10..) {
         // Debezium writes the dates of `time.precision.mode=isostring` with a Z.
         Some("" | "Z") => (text.get(..10)?, "00:00:00"),

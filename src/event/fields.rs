@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 /// One field of an object, as it stands in the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Field<'a> {
+pub struct Field<'a> {
     /// The name between its quotes, escapes as they stand.
     pub name: &'a str,
     /// The value's text.
@@ -20,7 +20,7 @@ pub(super) struct Field<'a> {
 
 /// The fields of an object in their order; none for what is no object.
 #[derive(Clone, Debug)]
-pub(super) struct Fields<'a> {
+pub struct Fields<'a> {
     text: &'a str,
     at: usize,
 }
@@ -51,17 +51,17 @@ impl<'a> Iterator for Fields<'a> {
 }
 
 /// The value of the field `name`, `null` included.
-pub(super) fn find<'a>(object: &'a str, name: &str) -> Option<&'a str> {
+pub fn find<'a>(object: &'a str, name: &str) -> Option<&'a str> {
     Fields::of(object).find(|field| field.name == name).map(|field| field.value)
 }
 
 /// Whether this is the text of an object.
-pub(super) fn is_object(value: &str) -> bool {
+pub fn is_object(value: &str) -> bool {
     value.starts_with('{')
 }
 
 /// The value without its quotes, escapes as they stand; none for `null`.
-pub(super) fn bare(value: &str) -> Option<&str> {
+pub fn bare(value: &str) -> Option<&str> {
     match value {
         "null" => None,
         _ => Some(value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or(value)),
@@ -69,7 +69,7 @@ pub(super) fn bare(value: &str) -> Option<&str> {
 }
 
 /// The value as people write it: a string unescaped, anything else as its JSON text.
-pub(super) fn plain(value: &str) -> Cow<'_, str> {
+pub fn plain(value: &str) -> Cow<'_, str> {
     match value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
         None => Cow::Borrowed(value),
         Some(inner) if !inner.contains('\\') => Cow::Borrowed(inner),
@@ -79,7 +79,7 @@ pub(super) fn plain(value: &str) -> Cow<'_, str> {
 }
 
 /// How deep objects and arrays lie in each other.
-pub(super) fn depth(text: &str) -> usize {
+pub fn depth(text: &str) -> usize {
     let bytes = text.as_bytes();
     let (mut at, mut depth, mut deepest) = (0, 0_usize, 0);
     while let Some(byte) = bytes.get(at) {

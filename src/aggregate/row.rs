@@ -1,0 +1,172 @@
+//! One key of one window, as it is shown; and its document where no module makes one.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use bytestring::ByteString;
+use rust_decimal::Decimal;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::aggregate::counted::{Counted, Extremes};
+use crate::aggregate::settings::{AggregateSettings, RankBy};
+use crate::event::JsonText;
+
+/// From `start_ms`, included, to `end_ms`, not included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Milliseconds since 1970.
+    pub start_ms: u64,
+    /// Milliseconds since 1970.
+    pub end_ms: u64,
+}
+
+/// One key of one window, as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Row {
+    /// None: there is no window.
+    pub span: Option<Span>,
+    /// The group.
+    pub key: ByteString,
+    /// From 1; none: nothing is ranked.
+    pub rank: Option<u32>,
+    /// Whether the window is closed.
+    pub is_final: bool,
+    /// Measures.
+    pub count: u64,
+    /// Their weights.
+    pub sum: Decimal,
+    /// The least and the greatest.
+    pub extremes: Option<Extremes>,
+    /// Their mean.
+    pub average: Option<Decimal>,
+    /// Different values.
+    pub distinct: Option<u64>,
+    /// Weights that fade, as of the window's end; without one, as of the watermark.
+    pub score: Option<f64>,
+}
+
+impl Row {
+    /// What was counted, with what was counted value by value elsewhere.
+    pub fn of(settings: &AggregateSettings, key: ByteString, span: Option<Span>, counted: &Counted, watermark_ms: u64) -> Self {
+        let as_of = span.map_or(watermark_ms, |span| span.end_ms);
+        let score = counted.score.zip(settings.half_life_ms).map(|(score, half_life_ms)| score.at(as_of, half_life_ms));
+        Self {
+            span,
+            key,
+            rank: None,
+            is_final: false,
+            count: counted.count,
+            sum: counted.sum.normalize(),
+            extremes: counted.extremes,
+            average: counted.average().filter(|_| settings.average),
+            distinct: counted.distinct().or(settings.distinct.then_some(0)),
+            // Digits beyond these are noise of adding and taking back.
+            score: score.map(|score| (score * 1e6).round() / 1e6),
+        }
+    }
+
+    /// Its document's id where none is named: window and key.
+    pub fn id(&self) -> String {
+        match self.span {
+            None => self.key.to_string(),
+            Some(span) => format!("{}|{}", instant(span.start_ms), self.key),
+        }
+    }
+
+    /// Its document where no module makes one: window, key (and its columns), rank, and what is computed.
+    pub fn document(&self, settings: &AggregateSettings) -> JsonText {
+        let mut fields: Map<String, Value> = Map::new();
+        let mut digits: Vec<(&str, String)> = Vec::new();
+        for (name, value) in settings.measure.iter().flat_map(|measure| measure.columns(&self.key)) {
+            fields.insert(name, Value::String(value));
+        }
+        fields.insert("key".to_owned(), Value::from(&*self.key));
+        if let Some(span) = self.span {
+            fields.insert("window_start".to_owned(), Value::String(instant(span.start_ms)));
+            fields.insert("window_end".to_owned(), Value::String(instant(span.end_ms)));
+        }
+        if let Some(rank) = self.rank {
+            fields.insert("rank".to_owned(), Value::from(rank));
+        }
+        fields.insert("count".to_owned(), Value::from(self.count));
+        if settings.shows_sum {
+            digits.push(("sum", self.sum.to_string()));
+        }
+        if let Some(Extremes { min, max }) = self.extremes {
+            digits.extend([("min", min.normalize().to_string()), ("max", max.normalize().to_string())]);
+        }
+        digits.extend(self.average.map(|average| ("average", average.to_string())));
+        if let Some(distinct) = self.distinct {
+            fields.insert("distinct".to_owned(), Value::from(distinct));
+        }
+        if let Some(score) = self.score {
+            fields.insert("score".to_owned(), Value::from(score));
+        }
+        written(&fields, &digits)
+    }
+}
+
+/// An object of these fields and of numbers whose digits stay as they are.
+fn written(fields: &Map<String, Value>, digits: &[(&str, String)]) -> JsonText {
+    let is_new = |name: &String| digits.iter().all(|(other, _)| other != name);
+    let fields = fields.iter().filter(|(name, _)| is_new(name)).map(|(name, value)| (name.as_str(), value.to_string()));
+    let fields = fields.chain(digits.iter().map(|(name, number)| (*name, number.clone())));
+    let raw = fields.filter_map(|(name, text)| Some((name, RawValue::from_string(text).ok()?)));
+    let fields: serde_json::Result<String> = serde_json::to_string(&raw.collect::<std::collections::BTreeMap<_, _>>());
+    JsonText::from(fields.unwrap_or_default())
+}
+
+/// A time as text, without milliseconds where there are none.
+fn instant(ms: u64) -> String {
+    let at = UNIX_EPOCH + Duration::from_millis(ms);
+    if ms.is_multiple_of(1_000) { humantime::format_rfc3339_seconds(at).to_string() } else { humantime::format_rfc3339_millis(at).to_string() }
+}
+
+impl Counted {
+    /// By what a key is ranked.
+    pub fn rank(&self, settings: &AggregateSettings) -> Decimal {
+        match settings.rank_by {
+            RankBy::Count => Decimal::from(self.count),
+            RankBy::Sum => self.sum,
+            RankBy::Average => self.average().unwrap_or_default(),
+            RankBy::Distinct => Decimal::from(self.distinct().unwrap_or(0)),
+            RankBy::Score => {
+                let order = self.score.zip(settings.half_life_ms).map(|(score, half_life_ms)| score.order(half_life_ms));
+                order.and_then(|order| Decimal::try_from(order).ok()).unwrap_or(Decimal::MIN)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use expect_test::expect;
+
+    use super::{Row, Span};
+    use crate::aggregate::Counted;
+    use crate::aggregate::settings::AggregateSettings;
+    use crate::event::Measure;
+
+    #[test]
+    fn a_row_is_shown_with_what_is_computed() {
+        let settings = AggregateSettings {
+            append_only: true,
+            extremes: true,
+            average: true,
+            distinct: true,
+            half_life_ms: Some(60_000),
+            ..AggregateSettings::of_everything()
+        };
+        let mut counted = Counted::default();
+        for weight in ["0.10", "12345678901.123456789"] {
+            let measure = Measure { key: "k".into(), time_ms: None, weight: weight.parse().unwrap(), distinct: Some(7) };
+            counted.add(&settings, &measure, 1_795_219_200_000);
+        }
+        let span = Span { start_ms: 1_795_219_200_000, end_ms: 1_795_219_260_500 };
+        let row = Row { rank: Some(1), ..Row::of(&settings, "la\"ptop".into(), Some(span), &counted, 0) };
+        expect![[r#"2026-11-21T00:00:00Z|la"ptop"#]].assert_eq(&row.id());
+        expect![[r#"{"average":6172839450.6117283945,"count":2,"distinct":1,"key":"la\"ptop","max":12345678901.123456789,"min":0.1,"rank":1,"score":6137326396.217237,"sum":12345678901.223456789,"window_end":"2026-11-21T00:01:00.500Z","window_start":"2026-11-21T00:00:00Z"}"#]].assert_eq(&row.document(&settings));
+        let row = Row::of(&AggregateSettings::of_everything(), "k".into(), None, &Counted::default(), 0);
+        assert_eq!((row.id(), row.document(&AggregateSettings::of_everything()).to_string()), ("k".into(), r#"{"count":0,"key":"k","sum":0}"#.into()));
+    }
+}

@@ -1,0 +1,43 @@
+//! What a module of the world `aggregate` counts, as rows for it to render: windows without lateness, all closed at the end.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::aggregate::fields::time_of;
+use crate::aggregate::settings::AggregateSettings;
+use crate::aggregate::{Counted, Row, Shape, Span};
+use crate::event::Change;
+use crate::transform::{Outcome, Output};
+
+/// The rows of all windows, each with the line of the last event that counted for it; ranked by their sums.
+pub fn rows(changes: &[Change], outcomes: &[Outcome], events: &[u64], size: Option<Duration>) -> Result<Vec<(u64, Row)>, String> {
+    let size_ms = size.map(|size| u64::try_from(size.as_millis()).unwrap_or(u64::MAX).max(1));
+    let shape = size_ms.map_or(Shape::All, |size_ms| Shape::Hopping { size_ms, hop_ms: size_ms });
+    let half_life_ms = size_ms.or(Some(600_000));
+    let settings = AggregateSettings { append_only: true, extremes: true, distinct: true, average: true, half_life_ms, ..AggregateSettings::plain(shape) };
+    let mut windows: BTreeMap<u64, BTreeMap<_, (u64, Counted)>> = BTreeMap::new();
+    let mut newest_ms = 0;
+    for ((change, outcome), event) in changes.iter().zip(outcomes).zip(events) {
+        for output in outcome.iter().flatten() {
+            let Output::Measure(measure) = output else { continue };
+            let time_ms = if size.is_some() { time_of(measure, change)? } else { measure.time_ms.unwrap_or(change.ts_ms) };
+            newest_ms = newest_ms.max(time_ms);
+            for start_ms in shape.starts(time_ms) {
+                let (last, counted) = windows.entry(start_ms).or_default().entry(measure.key.clone()).or_default();
+                *last = *event;
+                counted.add(&settings, measure, time_ms);
+            }
+        }
+    }
+    let mut rows = Vec::new();
+    for (start_ms, keys) in windows {
+        let span = size.map(|_| Span { start_ms, end_ms: shape.end(start_ms) });
+        let mut ranked: Vec<_> = keys.into_iter().collect();
+        ranked.sort_by(|(_, (_, one)), (_, (_, two))| two.rank(&settings).cmp(&one.rank(&settings)));
+        for (place, (key, (event, counted))) in ranked.into_iter().enumerate() {
+            let row = Row::of(&settings, key, span, &counted, newest_ms);
+            rows.push((event, Row { rank: u32::try_from(place + 1).ok(), is_final: true, ..row }));
+        }
+    }
+    Ok(rows)
+}
