@@ -7,7 +7,7 @@ use rust_decimal::Decimal;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::aggregate::counted::{Counted, Extremes};
+use crate::aggregate::counted::{Counted, Extremes, Values};
 use crate::aggregate::settings::{AggregateSettings, RankBy};
 use crate::event::JsonText;
 
@@ -65,6 +65,11 @@ impl Row {
         }
     }
 
+    /// Sets the least and the greatest weight, as they were counted one by one.
+    pub fn set_extremes(&mut self, values: Option<([u8; 16], [u8; 16])>) {
+        self.extremes = values.map(|(min, max)| Extremes { min: Values::weight(min), max: Values::weight(max) });
+    }
+
     /// Its document's id where none is named: window and key.
     pub fn id(&self) -> String {
         match self.span {
@@ -119,7 +124,11 @@ fn written(fields: &Map<String, Value>, digits: &[(&str, String)]) -> JsonText {
 /// A time as text, without milliseconds where there are none.
 fn instant(ms: u64) -> String {
     let at = UNIX_EPOCH + Duration::from_millis(ms);
-    if ms.is_multiple_of(1_000) { humantime::format_rfc3339_seconds(at).to_string() } else { humantime::format_rfc3339_millis(at).to_string() }
+    if ms.is_multiple_of(1_000) {
+        humantime::format_rfc3339_seconds(at).to_string()
+    } else {
+        humantime::format_rfc3339_millis(at).to_string()
+    }
 }
 
 impl Counted {
@@ -165,8 +174,11 @@ mod tests {
         let span = Span { start_ms: 1_795_219_200_000, end_ms: 1_795_219_260_500 };
         let row = Row { rank: Some(1), ..Row::of(&settings, "la\"ptop".into(), Some(span), &counted, 0) };
         expect![[r#"2026-11-21T00:00:00Z|la"ptop"#]].assert_eq(&row.id());
-        expect![[r#"{"average":6172839450.6117283945,"count":2,"distinct":1,"key":"la\"ptop","max":12345678901.123456789,"min":0.1,"rank":1,"score":6137326396.217237,"sum":12345678901.223456789,"window_end":"2026-11-21T00:01:00.500Z","window_start":"2026-11-21T00:00:00Z"}"#]].assert_eq(&row.document(&settings));
+        expect![[r#"{"average":6172839450.611728394,"count":2,"distinct":1,"key":"la\"ptop","max":12345678901.123456789,"min":0.1,"rank":1,"score":6137286511.533881,"sum":12345678901.223456789,"window_end":"2026-11-21T00:01:00.500Z","window_start":"2026-11-21T00:00:00Z"}"#]].assert_eq(&row.document(&settings));
         let row = Row::of(&AggregateSettings::of_everything(), "k".into(), None, &Counted::default(), 0);
-        assert_eq!((row.id(), row.document(&AggregateSettings::of_everything()).to_string()), ("k".into(), r#"{"count":0,"key":"k","sum":0}"#.into()));
+        assert_eq!(
+            (row.id(), row.document(&AggregateSettings::of_everything()).to_string()),
+            ("k".into(), r#"{"count":0,"key":"k","sum":0}"#.into())
+        );
     }
 }

@@ -16,6 +16,8 @@ pub struct AggregateSettings {
     pub grace_ms: u64,
     /// When rows are shown.
     pub emit: Emit,
+    /// How often, at most.
+    pub emit_every: Duration,
     /// Only the first so many keys of a window are shown; 0: all.
     pub top: usize,
     /// By what they are ranked.
@@ -45,11 +47,8 @@ pub struct AggregateSettings {
 /// When rows are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Emit {
-    /// As they change, so often at most.
-    Changes {
-        /// Not again before this is over.
-        every: Duration,
-    },
+    /// As they change.
+    Changes,
     /// Once, when their window is closed.
     Final,
 }
@@ -117,7 +116,8 @@ impl AggregateSettings {
         Self {
             shape,
             grace_ms: 0,
-            emit: Emit::Changes { every: Duration::ZERO },
+            emit: Emit::Changes,
+            emit_every: Duration::ZERO,
             top: 0,
             rank_by: RankBy::Sum,
             retention_ms: None,
@@ -133,6 +133,7 @@ impl AggregateSettings {
         }
     }
 
+    /// Counts and sums of a whole table.
     #[cfg(test)]
     pub fn of_everything() -> Self {
         Self::plain(Shape::All)
@@ -186,13 +187,18 @@ pub fn read(aggregate: &Section<'_>, window: &Section<'_>, is_log: bool, has_mod
     if top > 0 && matches!(shape, Shape::Session { .. }) {
         window.problem("top", "ranks the keys of one window, and every session is a window of its own: leave it out");
     }
+    let (grace_ms, retention_ms) = (millis(window.duration("grace", Duration::ZERO)), retention(window, shape));
+    if retention_ms.is_some_and(|retention_ms| retention_ms < grace_ms) {
+        window.problem("retention", "is shorter than the grace: a window would leave before it is closed; make it longer");
+    }
     Some(AggregateSettings {
         shape,
-        grace_ms: millis(window.duration("grace", Duration::ZERO)),
+        grace_ms,
         emit: emit(window, shape),
+        emit_every: window.duration("emit_every", Duration::from_secs(1)),
         top,
         rank_by,
-        retention_ms: retention(window, shape),
+        retention_ms,
         idle_after: window.duration("idle_after", Duration::from_secs(5)),
         late: window.choice("late", Late::Report, &[("report", Late::Report), ("dead_letter", Late::DeadLetter)]),
         append_only,
@@ -210,7 +216,8 @@ fn computed(aggregate: &Section<'_>, is_weighted: bool, asks_distinct: bool) -> 
     for unknown in given.iter().flatten().filter(|name| !COMPUTED.contains(&name.as_str())) {
         aggregate.problem("compute", format!("names {unknown:?}: it may hold {}", COMPUTED.join(", ")));
     }
-    let mut computed = given.unwrap_or_else(|| if is_weighted { vec!["count".to_owned(), "sum".to_owned()] } else { vec!["count".to_owned()] });
+    let mut computed =
+        given.unwrap_or_else(|| if is_weighted { vec!["count".to_owned(), "sum".to_owned()] } else { vec!["count".to_owned()] });
     if asks_distinct && !computed.iter().any(|name| name == "distinct") {
         computed.push("distinct".to_owned());
     }
@@ -276,8 +283,7 @@ fn shape(window: &Section<'_>) -> Shape {
 }
 
 fn emit(window: &Section<'_>, shape: Shape) -> Emit {
-    let every = window.duration("emit_every", Duration::from_secs(1));
-    let emit = window.choice("emit", Emit::Changes { every }, &[("changes", Emit::Changes { every }), ("final", Emit::Final)]);
+    let emit = window.choice("emit", Emit::Changes, &[("changes", Emit::Changes), ("final", Emit::Final)]);
     if emit == Emit::Final && shape == Shape::All {
         window.problem("emit", "is \"final\", and a window of kind \"all\" is never closed: choose another kind, or emit = \"changes\"");
     }

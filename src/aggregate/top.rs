@@ -73,7 +73,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn they_are_the_first_of_all(size in 1..5_usize, steps in proptest::collection::vec((0..300_u32, proptest::option::weighted(0.9, 0..50_i64)), 1..3_000)) {
+        fn they_are_the_first_of_all(size in 1..5_usize, steps in proptest::collection::vec((0..120_u32, proptest::option::weighted(0.9, 0..50_i64)), 1..600)) {
             let mut top = Top::of(size);
             let mut all: BTreeMap<ByteString, Decimal> = BTreeMap::new();
             for (key, rank) in steps {

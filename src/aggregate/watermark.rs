@@ -71,7 +71,8 @@ impl Watermark {
 
     /// Notes where this process's lanes stand and end; lanes that are not among them went to another.
     pub fn look_around(&mut self, lanes: &[(Lane, u64, Option<u64>)], now: Instant, idle_after: Duration) {
-        self.is_known = self.lanes.iter().filter(|(_, own)| own.spoke.is_some()).all(|(lane, _)| lanes.iter().any(|(known, ..)| known == lane));
+        self.is_known =
+            self.lanes.iter().filter(|(_, own)| own.spoke.is_some()).all(|(lane, _)| lanes.iter().any(|(known, ..)| known == lane));
         for own in self.lanes.values_mut() {
             own.is_holding = false;
         }

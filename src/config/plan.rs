@@ -59,7 +59,7 @@ pub struct PipelinePlan {
     /// The user's code; none: the row is the document.
     pub transform: Option<TransformSettings>,
     /// What is counted, and over which windows; none: rows become documents.
-    pub aggregate: Option<AggregateSettings>,
+    pub aggregate: Option<Arc<AggregateSettings>>,
     /// What is remembered of a row.
     pub keep: Keep,
     /// How many dead letters are kept.
@@ -96,6 +96,13 @@ impl Plan {
         let mut lines = vec![self.server.to_string(), state];
         lines.extend(self.pipelines.iter().map(ToString::to_string));
         lines.join("\n")
+    }
+}
+
+impl PipelinePlan {
+    /// Where rows of windows go that name no index: they are of no table.
+    pub fn index_of_windows(&self) -> String {
+        self.sink.index().map_or_else(|| self.name.to_lowercase(), str::to_owned)
     }
 }
 

@@ -111,6 +111,12 @@ fn pipeline(name: &str, section: &Section<'_>) -> Option<PipelinePlan> {
         (section.section("transform"), section.section("aggregate"), section.section("window"));
     let is_log = decode.format == Format::Json;
     let aggregate = aggregate::settings::read(&aggregate_section, &window_section, is_log, transform_section.is_present());
+    if aggregate.is_some()
+        && let Some((kind, sink)) = &sink
+        && sink.index().is_some_and(|index| index.contains('{'))
+    {
+        sinks.section(kind).problem("index", "must be a name without { }: rows of windows are of no table");
+    }
     let world = if aggregate.is_some() { World::Aggregate } else { World::Transform };
     let (batch, transform) = (batch(&section.section("batch")), transform(&transform_section, world));
     let ((source_kind, source), (sink_kind, sink)) = (source?, sink?);
@@ -120,7 +126,7 @@ fn pipeline(name: &str, section: &Section<'_>) -> Option<PipelinePlan> {
         source,
         decode,
         transform,
-        aggregate,
+        aggregate: aggregate.map(Arc::new),
         keep,
         dead_letters,
         dead_letters_sink,

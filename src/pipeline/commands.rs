@@ -12,6 +12,7 @@ use crate::pipeline::status::{
 };
 use crate::pipeline::supervised::Pipeline;
 use crate::pipeline::supervisor::{Handle, Pipelines, SHUTTING_DOWN};
+use crate::pipeline::windows::WindowMetrics;
 use crate::sink::search::Search;
 use crate::state::Marked;
 
@@ -151,6 +152,7 @@ impl Pipeline {
             rates: snapshot.rates,
             totals: self.metrics.totals(),
             module: self.module(),
+            watermark_ms: self.window_metrics.as_ref().and_then(WindowMetrics::watermark_ms),
             last_error: snapshot.last_error,
             dead_letters: u64::try_from(self.metrics.dead_letters.get()).unwrap_or(0),
         }

@@ -25,6 +25,8 @@ pub enum Failpoint {
     AfterSync,
     /// The source knows.
     Settled,
+    /// The state knows what of windows is about to be shown.
+    Announced,
 }
 
 impl Failpoint {
@@ -67,7 +69,7 @@ mod armed {
     }
 
     impl Failpoint {
-        /// All of them.
+        /// Those that every pipeline passes.
         pub const ALL: [Failpoint; 11] = [
             Failpoint::Received,
             Failpoint::Gated,

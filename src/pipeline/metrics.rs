@@ -73,7 +73,8 @@ impl PipelineMetrics {
 
     /// Counts events before the sink.
     pub fn count(&self, tally: &Tally) {
-        for (outcome, count) in [("applied", tally.applied), ("stale", tally.stale), ("dead", tally.dead), ("ignored", tally.ignored)] {
+        let Tally { applied, stale, dead, ignored, late, .. } = *tally;
+        for (outcome, count) in [("applied", applied), ("stale", stale), ("dead", dead), ("ignored", ignored), ("late", late)] {
             self.events.with_label_values(&[outcome]).inc_by(count);
         }
         self.documents.with_label_values(&["index", "unchanged"]).inc_by(tally.unchanged);
@@ -125,6 +126,7 @@ impl PipelineMetrics {
             events_stale: event("stale"),
             events_dead: event("dead"),
             events_ignored: event("ignored"),
+            events_late: event("late"),
             documents_indexed: document("index", "stored"),
             documents_deleted: document("delete", "stored"),
             documents_unchanged: document("index", "unchanged"),

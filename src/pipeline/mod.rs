@@ -43,6 +43,7 @@ mod supervised;
 pub mod supervisor;
 mod toast;
 mod truncate;
+mod windows;
 
 #[cfg(test)]
 mod simulation;

@@ -17,9 +17,10 @@ use crate::pipeline::recent::RecentChanges;
 use crate::pipeline::replay::Replay;
 use crate::pipeline::rows::{self, RowKeeper};
 use crate::pipeline::shadow::ShadowPlace;
+use crate::pipeline::windows::Windows;
 use crate::source::decode::{DecodeError, Decoded, LaneMemory};
 use crate::state::settings::Keep;
-use crate::state::{DeadCause, DeadEvent, DeadLetter, Effects, LaneRecord, PipelineState, RowKey, RowRecord, Rows, StateError};
+use crate::state::{CellKey, DeadCause, DeadEvent, DeadLetter, Effects, LaneRecord, PipelineState, RowKey, RowRecord, Rows, StateError};
 use crate::transform::{KeyValues, Ran, Transformer};
 
 /// A batch on its way: what it changes here, and what the sink must answer first.
@@ -41,6 +42,8 @@ pub struct Work {
     pub rejected: BTreeSet<Cause>,
     /// The changes that the sink has refused a document of.
     pub refused: BTreeSet<Cause>,
+    /// The rows of windows that writes are of, where they are of no change; by their cause.
+    pub rows_shown: Vec<CellKey>,
     /// How many of the changes are withdrawn: see [`Sourced::withdrawn`].
     pub withdrawn: usize,
     /// What was counted on the way.
@@ -60,6 +63,7 @@ impl Work {
             sources: Vec::new(),
             rejected: BTreeSet::new(),
             refused: BTreeSet::new(),
+            rows_shown: Vec::new(),
             withdrawn: 0,
             tally: Tally::default(),
         }
@@ -74,7 +78,7 @@ impl Work {
     }
 }
 
-/// Where a write comes from: its place in [`Work::changes`].
+/// Where a write comes from: its place in [`Work::changes`], or in [`Work::rows_shown`].
 pub type Cause = usize;
 
 /// Events of a batch by what became of them before the sink.
@@ -88,6 +92,8 @@ pub struct Tally {
     pub dead: u64,
     /// Had nothing to do.
     pub ignored: u64,
+    /// Came too late for every window.
+    pub late: u64,
     /// Documents that were as they had been.
     pub unchanged: u64,
 }
@@ -136,6 +142,8 @@ pub struct Processor {
     pub state: PipelineState,
     /// The user's code.
     pub transformer: Transformer,
+    /// What is counted, where it counts.
+    pub windows: Option<Windows>,
     /// What it keeps.
     pub store: Arc<dyn KeyValues>,
     /// What it took last.
@@ -256,6 +264,10 @@ impl Processor {
         if outcomes.len() != work.changes.len() {
             return Err(Failure::bug(format!("the transform gave {} outcomes for {} changes", outcomes.len(), work.changes.len())));
         }
+        if self.windows.is_some() {
+            self.count(outcomes, rows, work)?;
+            return Ok(writes);
+        }
         for (cause, ((change, source), outcome)) in work.changes.iter().zip(&work.sources).zip(outcomes).enumerate() {
             let record = source.row.as_ref().and_then(|row| rows.record_mut(row));
             let index = self.indexes.of(change);
@@ -310,6 +322,12 @@ impl Processor {
         let letter = self.dead_letter("decode", &error.reason, &message.origin, replay, dead_cause(message, memory, false));
         let (version, table) = (error.version, error.table.as_deref().map(cut));
         DeadLetter { table, key: error.key.as_deref().map(cut), version, ..letter }
+    }
+
+    /// A dead letter of what no event brought about by itself.
+    pub fn letter(&self, stage: &str, reason: &str, topic: &str, cause: DeadCause) -> DeadLetter {
+        let origin = Origin { topic: topic.into(), partition: 0, offset: 0 };
+        self.dead_letter(stage, reason, &origin, None, cause)
     }
 
     fn dead_letter(&self, stage: &str, reason: &str, origin: &Origin, replay: Option<&Replay>, cause: DeadCause) -> DeadLetter {

@@ -14,6 +14,10 @@ impl Processor {
     /// Where later changes of the row found its document unchanged, in this batch or in one that is at work already, they stand for the row
     /// now, and wanted the same: the last of them is set aside, so that its replay is not overtaken by what it repeats.
     pub fn refused(&mut self, work: &mut Work, at_work: &mut VecDeque<Work>, cause: Cause, write: &Write, reason: &str) {
+        if let Some(key) = work.rows_shown.get(cause).cloned() {
+            self.row_refused(work, &key, write, reason);
+            return;
+        }
         let Some(row) = work.sources.get(cause).and_then(|source| source.row.clone()) else {
             self.set_aside(work, cause, reason);
             return;

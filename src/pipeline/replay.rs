@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use bytestring::ByteString;
+
 use crate::error::Failure;
 use crate::event::{Change, JsonText, Key, Message, Operation, Origin, Version};
 use crate::pipeline::batch::Event;
@@ -43,6 +45,12 @@ impl Processor {
     /// Works out dead letters as a batch of their own. With its effects they go, but for those that die again.
     pub fn replay(&mut self, letters: Vec<DeadLetter>, decoder: &mut Decoder) -> Result<Work, Failure> {
         let replayed = letters.iter().map(|letter| letter.id).collect();
+        // What is open is rendered again, as it is now.
+        let is_shown = |letter: &DeadLetter| match (&letter.cause, &mut self.windows) {
+            (DeadCause::Window { start_ms, key }, Some(windows)) => windows.show(*start_ms, &ByteString::from(key.as_str())),
+            _ => false,
+        };
+        let (_, letters): (Vec<_>, Vec<_>) = letters.into_iter().partition(is_shown);
         let events = letters.into_iter().map(|letter| event(letter, decoder)).collect();
         self.work_out_events(events, Effects { replayed, ..Effects::default() })
     }
@@ -68,6 +76,10 @@ fn event(letter: DeadLetter, decoder: &mut Decoder) -> Event {
             let message = nothing_at(origin);
             let change = refresh(table.unwrap_or_default().into(), key.unwrap_or_default(), json, &message);
             (message, LaneMemory::default(), Ok(Decoded::Change(change)))
+        }
+        DeadCause::Window { .. } => {
+            let reason = "the row's window is closed: its documents stay as they are; drop this letter".to_owned();
+            (nothing_at(origin), LaneMemory::default(), Err(DecodeError { reason, key, table: None, version: None }))
         }
         DeadCause::TooLarge => {
             let reason = "the event was too large to be kept: read the source again".to_owned();

@@ -28,6 +28,7 @@ use crate::pipeline::progress::Progress;
 use crate::pipeline::reload::Swap;
 use crate::pipeline::status::RunState;
 use crate::pipeline::truncate::Truncate;
+use crate::pipeline::windows::Windows;
 use crate::source::decode::{Decoded, Decoder, LaneMemory};
 use crate::source::{Arrival, Source, StoredPositions};
 use crate::state::LaneRecord;
@@ -131,6 +132,8 @@ struct Flow {
     replays: u64,
     /// Whether dead letters may be there to be replayed.
     has_replays: bool,
+    /// Whether everything there is to read has been read.
+    is_read: bool,
 }
 
 /// The reading of one lane in this run.
@@ -159,7 +162,7 @@ impl Runner {
             let control = *self.control.borrow_and_update();
             flow.has_replays |= control.replays != flow.replays;
             flow.replays = control.replays;
-            let caught_up = self.has_caught_up(&flow);
+            let caught_up = self.has_caught_up(&mut flow);
             let is_restarting = control.restarts != self.restarts;
             let is_ending = control.is_draining || is_restarting || caught_up;
             if !is_ending && !control.is_paused {
@@ -178,7 +181,10 @@ impl Runner {
             let is_idle = flow.at_work.is_empty();
             self.progress.set_phase(if control.is_paused && is_idle { RunState::Paused } else { RunState::Running });
             let reads = !is_ending && !control.is_paused && !flow.is_finished && !flow.backlog.is_full(&self.batch);
-            let wait_until = flow.waiting_since.and_then(|since| since.checked_add(self.batch.max_wait));
+            let waits = flow.waiting_since.and_then(|since| since.checked_add(self.batch.max_wait));
+            let emits = self.processor.windows.as_ref().and_then(Windows::emits_at);
+            // What is due already waits for something else.
+            let wait_until = [waits, emits].into_iter().flatten().filter(|until| *until > Instant::now()).min();
             tokio::select! {
                 biased;
                 Some(delivered) = flow.with_sink.next(), if !flow.with_sink.is_empty() => {
@@ -190,6 +196,9 @@ impl Runner {
                 Some(Swap { transform, done }) = self.swaps.recv() => {
                     transform.announce();
                     self.processor.transformer = Transformer::Guest(transform);
+                    if let Some(windows) = &mut self.processor.windows {
+                        windows.show_all();
+                    }
                     // Whoever asked may have gone.
                     let _ = done.send(());
                 }
@@ -197,7 +206,7 @@ impl Runner {
                 changed = self.control.changed() => changed.map_err(|_| Failure::bug("nobody holds the pipeline's control"))?,
                 arrival = self.source.next(), if reads => self.receive(&mut flow, arrival?),
                 () = tokio::time::sleep_until(wait_until.unwrap_or_else(Instant::now)),
-                    if !is_ending && !control.is_paused && wait_until.is_some_and(|until| until > Instant::now()) => {}
+                    if !is_ending && !control.is_paused && wait_until.is_some() => {}
             }
         }
     }
@@ -240,6 +249,14 @@ impl Runner {
                     return Ok(());
                 }
                 self.replay(flow)?;
+                continue;
+            }
+            if self.must_emit(flow) {
+                // What it shows is committed.
+                if !flow.at_work.is_empty() {
+                    return Ok(());
+                }
+                self.emit(flow)?;
                 continue;
             }
             if flow.truncating.is_some() || flow.backlog.starts_with_truncate() {
@@ -300,7 +317,9 @@ impl Runner {
                 self.processor.refused(&mut work, &mut flow.at_work, cause, write, reason);
             }
         }
-        for change in work.changes.iter().filter(|change| change.ts_ms > 0) {
+        // What is counted is shown by another batch.
+        let shown = work.changes.iter().filter(|change| change.ts_ms > 0 && self.processor.windows.is_none());
+        for change in shown {
             self.metrics.end_to_end(now_ms.saturating_sub(change.ts_ms) as f64 / 1000.0);
         }
         self.metrics.count(&work.tally);
@@ -332,6 +351,28 @@ impl Runner {
         }
         self.progress.applied(&reached, ts_ms);
         flow.is_unsettled = true;
+        Ok(())
+    }
+
+    /// Whether windows are to be shown now.
+    fn must_emit(&self, flow: &Flow) -> bool {
+        let emits_at = self.processor.windows.as_ref().and_then(Windows::emits_at);
+        emits_at.is_some_and(|at| flow.is_read || at <= Instant::now())
+    }
+
+    /// Shows a step of what has changed in windows.
+    fn emit(&mut self, flow: &mut Flow) -> Result<(), Failure> {
+        let timer = self.metrics.stage("emit");
+        let work = blocking(|| self.processor.emission())?;
+        Failpoint::Announced.pass();
+        timer.observe_duration();
+        if let Some(work) = work {
+            if !work.writes.is_empty() {
+                // The sink must never be ahead of what the state knows.
+                self.sync()?;
+            }
+            self.dispatch(flow, work);
+        }
         Ok(())
     }
 
@@ -388,18 +429,34 @@ impl Runner {
     /// What is done at every tick.
     fn look_around(&mut self, flow: &mut Flow) -> Result<(), Failure> {
         self.settle(flow)?;
-        self.progress.newest(&self.source.newest());
+        let newest = self.source.newest();
+        self.progress.newest(&newest);
+        if let Some(windows) = &mut self.processor.windows {
+            let lanes: Vec<_> = newest.iter().map(|(lane, end)| (lane.clone(), *end, self.positions.position(lane))).collect();
+            windows.look_around(&lanes, Instant::now());
+        }
         self.progress.source_trouble(self.source.trouble());
         self.metrics.dead_letters.set(i64::try_from(self.processor.state.dead_letters_count()?).unwrap_or(i64::MAX));
         self.metrics.guest_store_bytes.set(i64::try_from(self.processor.state.values().bytes_committed()).unwrap_or(i64::MAX));
         let totals = self.metrics.totals();
         let documents = totals.documents_indexed + totals.documents_deleted;
-        self.progress.sample(totals.events_applied + totals.events_stale + totals.events_ignored + totals.events_dead, documents);
+        self.progress.sample(totals.events(), documents);
         self.metrics.show(&self.progress.snapshot());
         Ok(())
     }
 
-    fn has_caught_up(&self, flow: &Flow) -> bool {
+    fn has_caught_up(&mut self, flow: &mut Flow) -> bool {
+        flow.is_read = self.has_read_all(flow);
+        match &mut self.processor.windows {
+            Some(windows) if flow.is_read => {
+                windows.all_told();
+                !windows.owes() && flow.at_work.is_empty()
+            }
+            _ => flow.is_read,
+        }
+    }
+
+    fn has_read_all(&self, flow: &Flow) -> bool {
         if flow.has_replays {
             return false;
         }

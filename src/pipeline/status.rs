@@ -208,7 +208,7 @@ impl DeadLetterStatus {
     pub fn new(letter: DeadLetter, value_bytes_max: usize) -> Self {
         let value = match letter.cause {
             DeadCause::Event(event) => event.value,
-            DeadCause::Row { .. } | DeadCause::TooLarge => None,
+            DeadCause::Row { .. } | DeadCause::Window { .. } | DeadCause::TooLarge => None,
         };
         let (topic, partition, offset) = letter.origin;
         Self {
@@ -256,6 +256,9 @@ pub struct PipelineStatus {
     pub totals: Totals,
     /// The transform's module; none for a pipeline without one.
     pub module: Option<ModuleStatus>,
+    /// Event time before which everything has been told, in milliseconds since 1970; none for a pipeline without windows, and before the first
+    /// events.
+    pub watermark_ms: Option<u64>,
     /// The last thing that went wrong, even if all is well again.
     pub last_error: Option<LastError>,
     /// Dead letters kept.
@@ -332,6 +335,8 @@ pub struct Totals {
     pub events_dead: u64,
     /// Events with nothing to do.
     pub events_ignored: u64,
+    /// Events that came too late for every window.
+    pub events_late: u64,
     /// Documents written.
     pub documents_indexed: u64,
     /// Documents deleted.
@@ -340,6 +345,13 @@ pub struct Totals {
     pub documents_unchanged: u64,
     /// Documents the sink will never take.
     pub documents_refused: u64,
+}
+
+impl Totals {
+    /// Events, whatever became of them.
+    pub fn events(&self) -> u64 {
+        self.events_applied + self.events_stale + self.events_ignored + self.events_dead + self.events_late
+    }
 }
 
 /// The code that is serving.

@@ -27,6 +27,7 @@ use crate::pipeline::shadow::ShadowPlace;
 use crate::pipeline::shelf::{ServedModule, Shelf};
 use crate::pipeline::status::{ModuleStatus, RunState};
 use crate::pipeline::supervisor::Common;
+use crate::pipeline::windows::{WindowMetrics, Windows};
 use crate::sink::Sink;
 use crate::source::SourceContext;
 use crate::source::decode::Decoder;
@@ -41,6 +42,7 @@ pub struct Pipeline {
     pub(super) declared: Metrics,
     pub(super) metrics: PipelineMetrics,
     pub(super) transform_metrics: TransformMetrics,
+    pub(super) window_metrics: Option<WindowMetrics>,
     pub(super) progress: Arc<Progress>,
     pub(super) control: watch::Sender<Control>,
     pub(super) module: Mutex<Option<ModuleStatus>>,
@@ -148,7 +150,10 @@ async fn run_once(pipeline: &Pipeline, control: watch::Receiver<Control>, restar
     let positions = Arc::new(Positions::new(state.positions()?));
     let transformer = pipeline.open_transformer().await?;
     let sink = pipeline.open_sink().await?;
-    let indexes = IndexNames::new(plan.sink.index());
+    let indexes = match &plan.aggregate {
+        Some(_) => IndexNames::new(Some(&plan.index_of_windows())),
+        None => IndexNames::new(plan.sink.index()),
+    };
     let (clock, metrics, progress) = (pipeline.common.clock.clone(), pipeline.metrics.clone(), pipeline.progress.clone());
     let deliverer = Deliverer::new(sink.clone(), plan.batch.clone(), clock.clone(), metrics.clone(), progress.clone());
     deliverer.prepare(indexes.fixed()).await?;
@@ -156,7 +161,9 @@ async fn run_once(pipeline: &Pipeline, control: watch::Receiver<Control>, restar
     let context = SourceContext { pipeline: plan.name.clone(), positions: positions.clone(), clock: clock.clone() };
     let source = plan.source.open(context).await?;
     let ends = if pipeline.common.until_caught_up { Some(source.ends().await?) } else { None };
+    let windows = pipeline.open_windows(&state)?;
     let processor = Processor {
+        windows,
         store: pipeline.guest_store(&state),
         state,
         transformer,
@@ -203,6 +210,7 @@ impl Pipeline {
         let is_paused = before.is_some_and(|before| before.control.borrow().is_paused);
         let same = |table| before.filter(|before| config::is_same_table(&before.plan, &plan, table));
         Self {
+            window_metrics: plan.aggregate.is_some().then(|| WindowMetrics::declare(&declared)),
             metrics,
             transform_metrics,
             declared,
@@ -233,6 +241,12 @@ impl Pipeline {
         Ok(state.with_dead_letters(self.plan.dead_letters.clone()))
     }
 
+    /// The windows, as `state` has them.
+    fn open_windows(&self, state: &PipelineState) -> Result<Option<Windows>, Failure> {
+        let Some((settings, metrics)) = self.plan.aggregate.as_ref().zip(self.window_metrics.clone()) else { return Ok(None) };
+        Ok(Some(Windows::open(settings, &self.plan.index_of_windows(), metrics, state)?))
+    }
+
     /// The guest's store, as `state` has it.
     pub(super) fn guest_store(&self, state: &PipelineState) -> Arc<dyn KeyValues> {
         let bytes_max = self.plan.transform.as_ref().map_or(0, |transform| transform.store_bytes);
@@ -240,7 +254,10 @@ impl Pipeline {
     }
 
     async fn open_transformer(&self) -> Result<Transformer, Failure> {
-        let Some(settings) = self.plan.transform.clone() else { return Ok(Transformer::Row) };
+        let Some(settings) = self.plan.transform.clone() else {
+            let measure = self.plan.aggregate.as_ref().and_then(|aggregate| aggregate.measure.clone());
+            return Ok(measure.map_or(Transformer::Row, Transformer::Fields));
+        };
         let loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).take();
         let (engine, shelf, metrics) = (self.common.engine.clone(), self.shelf.clone(), self.transform_metrics.clone());
         // Compiling takes seconds of all cores: not a matter for a thread that drives other tasks.

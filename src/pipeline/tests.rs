@@ -266,6 +266,7 @@ impl Bench {
                 (Some(keeping), _) => Transformer::Keeping(keeping),
                 (None, guest) => guest.map_or(Transformer::Row, Transformer::Function),
             },
+            windows: None,
             index: "items",
             keep: self.keep,
             batch: BatchSettings { max_documents: self.batch_documents, max_bytes: 1 << 20, max_wait: Duration::ZERO },

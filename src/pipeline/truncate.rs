@@ -40,15 +40,20 @@ impl Processor {
         let mut work = Work::new(self.next_batch);
         work.effects.floors.push((truncate.table.clone(), truncate.version));
         let mut writes = Vec::new();
+        let mut measured = Vec::new();
         for (cause, (row, mut record)) in rows.into_iter().enumerate() {
             let change = delete_of(truncate, row.id());
             let remembered = Arc::make_mut(&mut record);
             remembered.version = truncate.version;
             remembered.deleted_ms = Some(self.clock.now_ms());
             remembered.provisional = None;
+            measured.append(&mut remembered.measured);
             let index = self.indexes.of(&change);
             let source = Sourced::of_row(row.clone());
-            let planned = document::plan(&change, Vec::new(), Some(remembered), &index, &source);
+            let planned = match &self.windows {
+                None => document::plan(&change, Vec::new(), Some(remembered), &index, &source),
+                Some(_) => document::Documents::default(),
+            };
             work.causes.extend(planned.writes.iter().map(|_| cause));
             writes.extend(planned.writes);
             work.effects.rows.push(RowChange { key: row, record, text: Text::Removed });
@@ -56,6 +61,7 @@ impl Processor {
             work.sources.push(source);
         }
         work.writes = Arc::new(writes);
+        self.take_back_all(measured, &mut work)?;
         self.next_batch += 1;
         self.state.stage(work.number, &work.effects);
         Ok(Some(work))

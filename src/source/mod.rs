@@ -88,7 +88,7 @@ pub trait Source: Send {
     /// Where each lane ends now; what `--until-caught-up` waits for. Waits for the source to be reachable.
     async fn ends(&self) -> Result<Vec<(Lane, u64)>, Failure>;
 
-    /// The newest position of each lane as last heard, without waiting: the top of the lag ladder.
+    /// The newest position of each lane that this process reads, as last heard, without waiting: the top of the lag ladder.
     fn newest(&self) -> Vec<(Lane, u64)>;
 
     /// What the source is waiting for, when it is: one sentence for the health page.

@@ -52,6 +52,13 @@ pub enum DeadCause {
         /// Its key as JSON text.
         key: String,
     },
+    /// A row of a window; it is replayed as it is then.
+    Window {
+        /// The start of its window.
+        start_ms: u64,
+        /// Its key.
+        key: String,
+    },
     /// An event larger than all dead letters together may be: where it stood is all that is kept.
     TooLarge,
 }

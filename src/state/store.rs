@@ -74,7 +74,9 @@ pub enum StateError {
     #[error("the state directory {0} was written by a newer version of Rowmill: run that version, or start with another `state.dir`")]
     Newer(String),
     /// It was written by an older Rowmill.
-    #[error("the state directory {0} was written by an older version of Rowmill: remove it, or name another `state.dir`, and read the source again")]
+    #[error(
+        "the state directory {0} was written by an older version of Rowmill: remove it, or name another `state.dir`, and read the source again"
+    )]
     Older(String),
     /// The configuration does not fit what is stored.
     #[error("{0}")]
@@ -93,7 +95,9 @@ pub enum StateError {
 impl From<StateError> for Failure {
     fn from(error: StateError) -> Self {
         let kind = match error {
-            StateError::InUse(_) | StateError::Newer(_) | StateError::Older(_) | StateError::Misfit(_) | StateError::Full(_) => Kind::Misconfigured,
+            StateError::InUse(_) | StateError::Newer(_) | StateError::Older(_) | StateError::Misfit(_) | StateError::Full(_) => {
+                Kind::Misconfigured
+            }
             StateError::Unavailable(_) => Kind::Unavailable,
             StateError::Corrupt(_) => Kind::Corrupt,
         };

@@ -136,7 +136,16 @@ impl Rows {
 impl PipelineState {
     pub(super) fn new(store: Store, number: u32) -> Result<Self, StateError> {
         let (dead_letters, values) = (DeadLetterBounds::default(), Values::open(&store, number)?);
-        Ok(Self { store, number, dead_letters, staged_rows: HashMap::new(), staged_moved: HashMap::new(), floors: HashMap::new(), values, staged_windows: StagedWindows::default() })
+        Ok(Self {
+            store,
+            number,
+            dead_letters,
+            staged_rows: HashMap::new(),
+            staged_moved: HashMap::new(),
+            floors: HashMap::new(),
+            values,
+            staged_windows: StagedWindows::default(),
+        })
     }
 
     /// The same, with other bounds of dead letters.

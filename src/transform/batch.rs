@@ -3,9 +3,9 @@
 use crate::aggregate::Row;
 use crate::event::Change;
 use crate::limits::GUEST_BATCH_BYTES_MAX;
+use crate::transform::Outcome;
 use crate::transform::cut::cut;
 use crate::transform::output::check_ids;
-use crate::transform::Outcome;
 
 /// Changes, or rows of windows.
 #[derive(Clone, Copy)]

@@ -68,7 +68,9 @@ pub enum Unfit {
     #[error("exports the world `aggregate`, which needs a window: use it in a pipeline with a table `window`")]
     Aggregate,
     /// It is of the other world.
-    #[error("exports the world `transform`, and a pipeline with a table `window` or `aggregate` needs `aggregate`: remove the table, or build it for that world")]
+    #[error(
+        "exports the world `transform`, and a pipeline with a table `window` or `aggregate` needs `aggregate`: remove the table, or build it for that world"
+    )]
     Transform,
 }
 
@@ -173,12 +175,7 @@ fn imports(engine: &Engine, compiled: &wasmtime::component::Component) -> Vec<St
 }
 
 /// Checks `compiled` against the world, what it lacks by name first: wasmtime's own words are for those who know its insides.
-fn fit(
-    engine: &Engine,
-    compiled: &wasmtime::component::Component,
-    imports: &[String],
-    wanted: Option<World>,
-) -> Result<Ready, Unfit> {
+fn fit(engine: &Engine, compiled: &wasmtime::component::Component, imports: &[String], wanted: Option<World>) -> Result<Ready, Unfit> {
     let world = world(|name| compiled.get_export_index(None, name).is_some(), wanted)?;
     let foreign: Vec<&str> = imports.iter().map(String::as_str).filter(|name| !is_given(name)).collect();
     if !foreign.is_empty() {

@@ -33,9 +33,9 @@ use std::sync::Arc;
 
 use bytestring::ByteString;
 
-use crate::error::Failure;
 use crate::aggregate::Row;
 use crate::aggregate::fields::FieldMeasure;
+use crate::error::Failure;
 use crate::event::{Change, JsonText, Measure};
 
 pub use component::{Component, Unfit};

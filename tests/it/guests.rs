@@ -34,7 +34,15 @@ fn module(name: &str) -> PathBuf {
 }
 
 fn settings(name: &str, config: serde_json::Value) -> TransformSettings {
-    TransformSettings { module: module(name), config, timeout: TIMEOUT, memory_bytes: 64 << 20, before: false, store_bytes: STORE_BYTES }
+    TransformSettings {
+        module: module(name),
+        config,
+        timeout: TIMEOUT,
+        memory_bytes: 64 << 20,
+        before: false,
+        store_bytes: STORE_BYTES,
+        world: None,
+    }
 }
 
 /// One engine for all tests: compiling takes longer than they do.
@@ -116,6 +124,7 @@ fn shown(outcome: Outcome) -> String {
         Output::Index { body, .. } => format!("index {}", &**body),
         Output::Delete { .. } => "delete".to_owned(),
         Output::Emit { topic, .. } => format!("emit to {topic}"),
+        Output::Measure(measure) => format!("measure of {}", measure.key),
     });
     shown.collect::<Vec<_>>().join(", ")
 }

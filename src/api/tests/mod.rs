@@ -181,6 +181,7 @@ fn status(name: &str, state: RunState) -> PipelineStatus {
         rates: Rates { events_per_second: 10.0, documents_per_second: 9.5 },
         totals: Totals { events_applied: 100, ..Totals::default() },
         module: Some(ModuleStatus { hash: "ab12".to_owned(), version: 1, path: "m.wasm".to_owned(), bytes: 10, loaded_ms: 5 }),
+        watermark_ms: None,
         last_error: Some(LastError { message: "a batch was refused".to_owned(), kind: "unavailable", at_ms: 7 }),
         dead_letters: 3,
     }

@@ -98,7 +98,8 @@ fn guest(module: &Path, changes: &[Change], cpu_seconds: f64) -> Result<Figures,
     let bytes = std::fs::read(module).map_err(|error| format!("{} cannot be read: {error}", module.display()))?;
     let timed = |engine: &Engine| {
         let started = Instant::now();
-        let component = Component::new(engine, &bytes, settings.world).map_err(|unfit| format!("the module {} {unfit}", module.display()))?;
+        let component =
+            Component::new(engine, &bytes, settings.world).map_err(|unfit| format!("the module {} {unfit}", module.display()))?;
         Ok::<_, String>((component, started.elapsed().as_secs_f64()))
     };
     let cache = std::env::temp_dir().join(format!("rowmill-bench-compiled-{}", std::process::id()));

@@ -1,5 +1,6 @@
 //! What a module of the world `aggregate` counts, as rows for it to render: windows without lateness, all closed at the end.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -14,7 +15,14 @@ pub fn rows(changes: &[Change], outcomes: &[Outcome], events: &[u64], size: Opti
     let size_ms = size.map(|size| u64::try_from(size.as_millis()).unwrap_or(u64::MAX).max(1));
     let shape = size_ms.map_or(Shape::All, |size_ms| Shape::Hopping { size_ms, hop_ms: size_ms });
     let half_life_ms = size_ms.or(Some(600_000));
-    let settings = AggregateSettings { append_only: true, extremes: true, distinct: true, average: true, half_life_ms, ..AggregateSettings::plain(shape) };
+    let settings = AggregateSettings {
+        append_only: true,
+        extremes: true,
+        distinct: true,
+        average: true,
+        half_life_ms,
+        ..AggregateSettings::plain(shape)
+    };
     let mut windows: BTreeMap<u64, BTreeMap<_, (u64, Counted)>> = BTreeMap::new();
     let mut newest_ms = 0;
     for ((change, outcome), event) in changes.iter().zip(outcomes).zip(events) {
@@ -33,7 +41,7 @@ pub fn rows(changes: &[Change], outcomes: &[Outcome], events: &[u64], size: Opti
     for (start_ms, keys) in windows {
         let span = size.map(|_| Span { start_ms, end_ms: shape.end(start_ms) });
         let mut ranked: Vec<_> = keys.into_iter().collect();
-        ranked.sort_by(|(_, (_, one)), (_, (_, two))| two.rank(&settings).cmp(&one.rank(&settings)));
+        ranked.sort_by_key(|(_, (_, counted))| Reverse(counted.rank(&settings)));
         for (place, (key, (event, counted))) in ranked.into_iter().enumerate() {
             let row = Row::of(&settings, key, span, &counted, newest_ms);
             rows.push((event, Row { rank: u32::try_from(place + 1).ok(), is_final: true, ..row }));

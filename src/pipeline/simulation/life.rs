@@ -137,6 +137,7 @@ impl Life<'_> {
             state,
             positions,
             transformer: Transformer::Keeping(module::transform),
+            windows: None,
             index: "t",
             keep: self.keep,
             batch,

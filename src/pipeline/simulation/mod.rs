@@ -16,6 +16,7 @@ mod module;
 mod sink;
 mod source;
 mod trace;
+mod windows;
 
 use std::cell::RefCell;
 use std::ops::Range;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::aggregate::settings::AggregateSettings;
 use crate::clock::Clock;
 use crate::config::BatchSettings;
 use crate::metrics::Metrics;
@@ -14,6 +15,7 @@ use crate::pipeline::metrics::PipelineMetrics;
 use crate::pipeline::process::Processor;
 use crate::pipeline::progress::Progress;
 use crate::pipeline::runner::{Control, Positions, Runner};
+use crate::pipeline::windows::{WindowMetrics, Windows};
 use crate::sink::Sink;
 use crate::source::Source;
 use crate::source::decode::Decoder;
@@ -29,6 +31,8 @@ pub struct Parts {
     pub state: PipelineState,
     pub positions: Arc<Positions>,
     pub transformer: Transformer,
+    /// What is counted; none: rows become documents.
+    pub windows: Option<Arc<AggregateSettings>>,
     pub index: &'static str,
     pub keep: Keep,
     pub batch: BatchSettings,
@@ -40,10 +44,13 @@ pub struct Parts {
 impl Parts {
     /// The loop, ready to run.
     pub fn runner(self) -> Runner {
-        let Self { source, sink, state, positions, transformer, index, keep, batch, batches_in_flight, clock, control } = self;
+        let Self { source, sink, state, positions, transformer, windows, index, keep, batch, batches_in_flight, clock, control } = self;
         let metrics = PipelineMetrics::declare(&Metrics::detached());
         let progress = Arc::new(Progress::new(clock.clone()));
+        let window_metrics = WindowMetrics::declare(&Metrics::detached());
+        let windows = windows.map(|settings| Windows::open(&settings, index, window_metrics, &state).unwrap());
         let processor = Processor {
+            windows,
             store: Arc::new(GuestStore { values: state.values().clone(), bytes_max: 1 << 20 }),
             state,
             transformer,

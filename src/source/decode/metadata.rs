@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-use crate::event::fields::{Fields, bare, find};
 use crate::event::Message;
+use crate::event::fields::{Fields, bare, find};
 
 /// Values without quotes, escapes as they stand; a later reader of a field makes of it what it needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

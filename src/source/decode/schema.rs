@@ -2,7 +2,6 @@
 
 use crate::event::fields::{Fields, find, is_object};
 
-
 /// Starts of messages remembered: more than the tables a pipeline reads at a time; each takes some kilobytes.
 const STARTS_MAX: usize = 16;
 

@@ -112,7 +112,11 @@ impl Source for KafkaSource {
     }
 
     fn newest(&self) -> Vec<(Lane, u64)> {
-        self.shared.newest.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let newest = self.shared.newest.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let ours = self.shared.lanes();
+        // Partitions of other members are nothing that this one is behind with.
+        let is_ours = |lane: &Lane| partition_of(lane).is_some_and(|(topic, partition)| ours.holds(topic, partition));
+        newest.into_iter().filter(|(lane, _)| is_ours(lane)).collect()
     }
 
     fn trouble(&self) -> Option<String> {

@@ -37,8 +37,9 @@ fn any_document() -> impl Strategy<Value = DocumentRecord> {
 }
 
 fn any_row() -> impl Strategy<Value = RowRecord> {
-    (any_version(), any::<Option<u64>>(), vec(any_document(), 0..3), option::of(any_provisional()))
-        .prop_map(|(version, deleted_ms, documents, provisional)| RowRecord { version, deleted_ms, documents, provisional, measured: Vec::new() })
+    (any_version(), any::<Option<u64>>(), vec(any_document(), 0..3), option::of(any_provisional())).prop_map(
+        |(version, deleted_ms, documents, provisional)| RowRecord { version, deleted_ms, documents, provisional, measured: Vec::new() },
+    )
 }
 
 fn any_moved() -> impl Strategy<Value = MovedRow> {

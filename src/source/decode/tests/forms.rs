@@ -11,8 +11,9 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::{decode_all, recorded};
+use crate::event::time;
 use crate::event::{Change, Operation};
-use crate::source::decode::{Decoded, time};
+use crate::source::decode::Decoded;
 
 type Place = (String, String, &'static str, Option<u64>);
 type Row = BTreeMap<String, Box<RawValue>>;

@@ -13,8 +13,8 @@ use serde_json::Value;
 use super::mutate::{Damage, Node, SWAPS, any_damage, nodes, with};
 use super::properties::every_decoder;
 use super::{FORMS, recorded};
-use crate::event::{Change, Message, Operation, Version};
 use crate::event::fields::find;
+use crate::event::{Change, Message, Operation, Version};
 use crate::source::decode::{DecodeError, Decoded, Decoder, LaneMemory, key};
 
 /// All recorded messages of all forms.

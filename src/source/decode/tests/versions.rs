@@ -2,8 +2,9 @@
 
 use super::{change, decode, message, postgres, settings};
 use crate::event::Version;
+use crate::event::time;
 use crate::source::decode::settings::{Format, VersionFrom};
-use crate::source::decode::{DecodeError, Decoded, Decoder, LaneMemory, time};
+use crate::source::decode::{DecodeError, Decoded, Decoder, LaneMemory};
 
 const KEY: Option<&str> = Some(r#"{"id":1}"#);
 const CREATE: &str = r#""op":"c","before":null,"after":{"id":1,"at":"2026-11-21T04:52:27.851153Z","n":5},"ts_ms":30"#;
