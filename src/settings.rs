@@ -267,6 +267,15 @@ impl<'a> Section<'a> {
         duration
     }
 
+    /// A duration that may be left out.
+    pub fn optional_duration(&self, key: &str) -> Option<Duration> {
+        let is_given = self.item(key).is_some();
+        if !is_given {
+            self.comes_to(key, "none".to_owned(), "none");
+        }
+        is_given.then(|| self.duration(key, Duration::ZERO))
+    }
+
     /// A size as people write it: `"8MiB"`, in bytes.
     pub fn size(&self, key: &str, default: u64) -> u64 {
         let parse = |text: &str| text.parse::<bytesize::ByteSize>().ok().map(|size| size.as_u64());

@@ -144,14 +144,12 @@ const COMPUTED: &[&str] = &["count", "sum", "min", "max", "average", "distinct",
 
 /// Reads both tables; none where neither stands. `is_log`: the source's events are no rows of a table.
 pub fn read(aggregate: &Section<'_>, window: &Section<'_>, is_log: bool, has_module: bool) -> Option<AggregateSettings> {
-    if !aggregate.is_present() && !window.is_present() {
-        return None;
-    }
+    let is_present = aggregate.is_present() || window.is_present();
     let append_only = aggregate.boolean("append_only", is_log);
     let measure = FieldMeasure::read(aggregate, append_only);
     match (&measure, has_module) {
         (Some(_), true) => aggregate.problem("key", "is one too many: the module says what a change counts for; remove one of the two"),
-        (None, false) => aggregate.missing("key"),
+        (None, false) if is_present => aggregate.missing("key"),
         _ => {}
     }
     let asks_distinct = measure.as_ref().is_some_and(|measure| measure.distinct.is_some());
@@ -161,7 +159,7 @@ pub fn read(aggregate: &Section<'_>, window: &Section<'_>, is_log: bool, has_mod
     if asks("distinct") && !asks_distinct && !has_module {
         aggregate.problem("compute", "names \"distinct\": say of what, as in distinct = \"user\"");
     }
-    let half_life = (!aggregate.present(&["half_life"]).is_empty()).then(|| aggregate.duration("half_life", Duration::ZERO));
+    let half_life = aggregate.optional_duration("half_life");
     let half_life_ms = half_life.map(millis).filter(|_| asks("score"));
     match half_life {
         Some(Duration::ZERO) => aggregate.problem("half_life", "must not be 0"),
@@ -191,7 +189,7 @@ pub fn read(aggregate: &Section<'_>, window: &Section<'_>, is_log: bool, has_mod
     if retention_ms.is_some_and(|retention_ms| retention_ms < grace_ms) {
         window.problem("retention", "is shorter than the grace: a window would leave before it is closed; make it longer");
     }
-    Some(AggregateSettings {
+    let settings = AggregateSettings {
         shape,
         grace_ms,
         emit: emit(window, shape),
@@ -208,7 +206,8 @@ pub fn read(aggregate: &Section<'_>, window: &Section<'_>, is_log: bool, has_mod
         distinct: asks("distinct"),
         half_life_ms,
         measure,
-    })
+    };
+    is_present.then_some(settings)
 }
 
 fn computed(aggregate: &Section<'_>, is_weighted: bool, asks_distinct: bool) -> Vec<String> {
@@ -235,23 +234,19 @@ fn shape(window: &Section<'_>) -> Shape {
     }
     let kinds = [("all", Kind::All), ("tumbling", Kind::Tumbling), ("hopping", Kind::Hopping), ("session", Kind::Session)];
     let kind = window.choice("kind", Kind::All, &kinds);
+    let given = ["size", "hop", "gap"].map(|key| (key, window.optional_duration(key)));
     let length = |key: &str| {
-        if window.present(&[key]).is_empty() {
-            window.missing(key);
-            return 1;
+        let length = given.iter().find(|(name, _)| *name == key).and_then(|(_, length)| *length);
+        match length.map(millis) {
+            None => window.missing(key),
+            Some(0) => window.problem(key, "must be at least 1ms"),
+            Some(_) => {}
         }
-        let length = millis(window.duration(key, Duration::ZERO));
-        if length == 0 {
-            window.problem(key, "must be at least 1ms");
-        }
-        length.max(1)
+        length.map_or(1, millis).max(1)
     };
     let others = |wanted: &[&str]| {
-        for key in ["size", "hop", "gap"].into_iter().filter(|key| !wanted.contains(key)) {
-            if !window.present(&[key]).is_empty() {
-                window.duration(key, Duration::ZERO);
-                window.problem(key, "is of another kind of window: change kind, or leave it out");
-            }
+        for (key, _) in given.iter().filter(|(key, length)| length.is_some() && !wanted.contains(key)) {
+            window.problem(key, "is of another kind of window: change kind, or leave it out");
         }
     };
     match kind {
@@ -291,14 +286,11 @@ fn emit(window: &Section<'_>, shape: Shape) -> Emit {
 }
 
 fn retention(window: &Section<'_>, shape: Shape) -> Option<u64> {
-    if window.present(&["retention"]).is_empty() {
-        return None;
-    }
-    let retention = window.duration("retention", Duration::ZERO);
-    if shape == Shape::All {
+    let retention = window.optional_duration("retention");
+    if retention.is_some() && shape == Shape::All {
         window.problem("retention", "is counted from the end of a window, and a window of kind \"all\" has none: leave it out");
     }
-    Some(millis(retention))
+    retention.map(millis)
 }
 
 fn millis(duration: Duration) -> u64 {

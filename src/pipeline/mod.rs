@@ -26,6 +26,7 @@ mod guest_store;
 mod loaded;
 mod metrics;
 mod open_sink;
+mod positions;
 mod pressure;
 mod process;
 mod progress;

@@ -3,8 +3,8 @@
 //! While the sink is busy the next batch grows; when it is idle the batch leaves at once. Several batches may be with the
 //! sink at a time; they are committed in order, and only then do their positions count.
 
-use std::collections::{HashMap, HashSet, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use futures::StreamExt;
 use futures::stream::FuturesOrdered;
@@ -14,15 +14,16 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::clock::Clock;
 use crate::config::BatchSettings;
 use crate::error::Failure;
-use crate::event::{Action, Lane, Write};
+use crate::event::Lane;
 use crate::limits;
-use crate::pipeline::answered::Answered;
+use crate::pipeline::answered::{Answered, overtaken};
 use crate::pipeline::batch::{Backlog, Item};
 use crate::pipeline::courier::Courier;
 use crate::pipeline::deliver::{Answer, Deliverer};
 use crate::pipeline::delivery::{Delivered, Delivery};
 use crate::pipeline::failpoint::Failpoint;
 use crate::pipeline::metrics::PipelineMetrics;
+use crate::pipeline::positions::Positions;
 use crate::pipeline::process::{Processor, Work, positions};
 use crate::pipeline::progress::Progress;
 use crate::pipeline::reload::Swap;
@@ -31,7 +32,6 @@ use crate::pipeline::truncate::Truncate;
 use crate::pipeline::windows::Windows;
 use crate::source::decode::{Decoded, Decoder, LaneMemory};
 use crate::source::{Arrival, Source, StoredPositions};
-use crate::state::LaneRecord;
 use crate::transform::Transformer;
 
 /// What a pipeline is told to do.
@@ -56,36 +56,6 @@ pub enum Ended {
     Drained,
     /// It is to be started anew.
     Restart,
-}
-
-/// Committed positions, shared with the source: where a lane starts when it starts again.
-#[derive(Debug, Default)]
-pub struct Positions(Mutex<HashMap<Lane, LaneRecord>>);
-
-impl Positions {
-    /// Positions as the state has them.
-    pub fn new(lanes: Vec<(Lane, LaneRecord)>) -> Self {
-        Self(Mutex::new(lanes.into_iter().collect()))
-    }
-
-    fn get(&self, lane: &str) -> Option<LaneRecord> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(lane).cloned()
-    }
-
-    fn set(&self, lane: Lane, record: LaneRecord) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(lane, record);
-    }
-
-    fn all(&self) -> Vec<(Lane, u64)> {
-        let lanes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        lanes.iter().map(|(lane, record)| (lane.clone(), record.position)).collect()
-    }
-}
-
-impl StoredPositions for Positions {
-    fn position(&self, lane: &str) -> Option<u64> {
-        self.get(lane).map(|record| record.position)
-    }
 }
 
 /// All that one run of the loop holds.
@@ -498,18 +468,6 @@ fn memory_of<'m>(
     let is_repeat = position <= reading.highest;
     (reading.last, reading.highest) = (position, reading.highest.max(position));
     (&mut reading.memory, is_repeat)
-}
-
-/// The last batch at work that must be answered before these writes go out: one that writes a document which these delete.
-///
-/// Versions make any order harmless only as long as the sink remembers the delete, and search servers forget it after a
-/// minute: an older write that is tried again later than that would bring the document back.
-fn overtaken(at_work: &VecDeque<Work>, writes: &[Write]) -> Option<u64> {
-    let deletes = writes.iter().filter(|write| write.action == Action::Delete);
-    let deleted: HashSet<(&str, &str)> = deletes.map(|write| (&*write.index, &*write.id)).collect();
-    let is_deleted = |write: &Write| deleted.contains(&(&*write.index, &*write.id));
-    let mut before = at_work.iter().rev().filter(|work| !deleted.is_empty() && work.writes.iter().any(is_deleted));
-    before.next().map(|work| work.number)
 }
 
 fn begin_truncate(items: &[Item]) -> Result<Truncate, Failure> {

@@ -10,7 +10,7 @@ use super::database::{Entry, PARTITIONS, lane};
 use super::{Chance, coverage, trace};
 use crate::error::Failure;
 use crate::event::Lane;
-use crate::pipeline::runner::Positions;
+use crate::pipeline::positions::Positions;
 use crate::source::{Arrival, Source, StoredPositions};
 
 pub struct SimSource {
