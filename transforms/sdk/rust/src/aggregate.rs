@@ -172,9 +172,9 @@ macro_rules! export_aggregate {
                     let rows = $crate::macros::lift_rows(rows);
                     <$component as $crate::Aggregate>::render(&rows).map($crate::macros::lower)
                 }
-    }
+            }
 
-            $crate::bindings::aggregate::export!(Exported with_types_in $crate::bindings::aggregate);
+    $crate::bindings::aggregate::export!(Exported with_types_in $crate::bindings::aggregate);
         };
     };
 }
