@@ -4,19 +4,20 @@ use std::fs;
 
 use crate::support::{module, output, repository, rowmill, succeed};
 
-/// The modules of this repository with their events and configurations.
-const MODULES: &[(&str, &str, &str)] = &[
-    ("product_search", "product-search", r#"{"currency":"CHF"}"#),
-    ("order_status", "order-status", "{}"),
-    ("product_variants", "product-variants", r#"{"sold_out_topic":"sold-out"}"#),
+/// The modules of this repository with the folders of their events, their configurations and what else their test is told.
+const MODULES: &[(&str, &str, &str, &[&str])] = &[
+    ("product_search", "product-search", r#"{"currency":"CHF"}"#, &[]),
+    ("order_status", "order-status", "{}", &[]),
+    ("product_variants", "product-variants", r#"{"sold_out_topic":"sold-out"}"#, &[]),
+    ("trending", "trending", r#"{"ignore":["for"]}"#, &["--format", "json", "--window", "5m"]),
 ];
 
 #[test]
 fn events_become_what_is_expected() {
-    for (name, folder, config) in MODULES {
+    for (name, folder, config, more) in MODULES {
         let events = repository("transforms").join(folder).join("events");
         let mut test = rowmill();
-        test.args(["test", &module(name), "--config", config]).arg("--events").arg(events.join("events.jsonl"));
+        test.args(["test", &module(name), "--config", config]).args(*more).arg("--events").arg(events.join("events.jsonl"));
         assert_eq!(succeed(test.arg("--expect").arg(events.join("expected.jsonl"))), "", "{name}");
     }
 }

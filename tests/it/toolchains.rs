@@ -8,14 +8,22 @@ use std::process::Command;
 
 use crate::support::{module, output, repository, rowmill, succeed};
 
+/// What `make languages` builds: name, folder, configuration and what else `rowmill test` is told.
+const MODULES: &[(&str, &str, &str, &[&str])] = &[
+    ("product_search", "product-search", r#"{"currency":"CHF"}"#, &[]),
+    ("trending", "trending", r#"{"ignore":["for"]}"#, &["--format", "json", "--window", "5m"]),
+];
+
 #[test]
-fn one_transform_does_the_same_in_every_language() {
-    let events = repository("transforms/product-search/events");
-    for lang in ["go", "js", "ts", "python", "c", "zig"] {
-        let mut test = rowmill();
-        test.args(["test", &module(&format!("product_search_{lang}")), "--config", r#"{"currency":"CHF"}"#]);
-        test.arg("--events").arg(events.join("events.jsonl")).arg("--expect").arg(events.join("expected.jsonl"));
-        assert_eq!(succeed(&mut test), "", "{lang}");
+fn one_module_does_the_same_in_every_language() {
+    for (name, folder, config, more) in MODULES {
+        let events = repository("transforms").join(folder).join("events");
+        for lang in ["go", "js", "ts", "python", "c", "zig"] {
+            let mut test = rowmill();
+            test.args(["test", &module(&format!("{name}_{lang}")), "--config", config]).args(*more);
+            test.arg("--events").arg(events.join("events.jsonl")).arg("--expect").arg(events.join("expected.jsonl"));
+            assert_eq!(succeed(&mut test), "", "{name} in {lang}");
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-/* What crosses the border, as it lies in memory: the canonical ABI of wit/transform.wit. */
+/* What crosses the border, as it lies in memory: the canonical ABI of wit/transform.wit and wit/aggregate.wit. */
 #ifndef ROWMILL_ABI_H
 #define ROWMILL_ABI_H
 
@@ -32,6 +32,48 @@ typedef struct {
         rm_text reason;
     };
 } lowered_output;
+
+typedef struct {
+    uint8_t some;
+    uint64_t number;
+} number_option;
+
+typedef struct {
+    uint32_t change;
+    struct {
+        uint8_t kind; /* 0 counts, 1 is a reject */
+        union {
+            struct {
+                rm_text key;
+                number_option time_ms;
+                double weight;
+                option distinct;
+            } measure;
+            rm_text reason;
+        };
+    } measured;
+} lowered_measurement;
+
+typedef struct {
+    struct {
+        uint8_t some;
+        uint64_t start_ms, end_ms;
+    } window;
+    rm_text key;
+    struct {
+        uint8_t some;
+        uint32_t number;
+    } rank;
+    uint8_t is_final;
+    uint64_t count;
+    rm_text sum;
+    option min, max, average;
+    number_option distinct;
+    struct {
+        uint8_t some;
+        double number;
+    } score;
+} lowered_row;
 
 typedef struct {
     uint8_t failed;

@@ -1,4 +1,4 @@
-/* The canonical ABI of the world rowmill:transform/transform (wit/transform.wit), by hand, and the memory of a batch. */
+/* The canonical ABI of the worlds rowmill:transform/transform and rowmill:transform/aggregate (wit/), by hand, and the memory of a batch. */
 #include "rowmill.h"
 #include "abi.h"
 #include "inside.h"
@@ -108,13 +108,14 @@ const char *rm_reading = "column";
 /* ---- Outputs ------------------------------------------------------------------------------------------------------------ */
 
 typedef struct output {
-    enum { INDEX, REMOVE, EMIT, REJECT } kind; /* the contract's order */
+    enum { INDEX, REMOVE, EMIT, REJECT, MEASURE } kind; /* the contract's order, and what is in no order with them */
     uint32_t change;
     struct output *next;
     union {
         rm_document document;
         rm_message message;
         rm_text reason;
+        rm_measure measure;
     };
 } output;
 
@@ -147,30 +148,50 @@ void rm_delete(rm_text id, rm_text index, rm_text routing) {
     put(REMOVE)->document = (rm_document){.id = id, .index = index, .routing = routing};
 }
 
+rm_measure *rm_count_for(rm_text key) {
+    output *added = put(MEASURE);
+    added->measure = (rm_measure){.key = key, .weight = 1};
+    return &added->measure;
+}
+
+static bool measuring;
+
 static void finish(output *of) {
+    if (measuring != (of->kind == MEASURE))
+        rm_reject(measuring ? "rowmill_measure puts documents, which only rowmill_render may" : "rm_count_for is only for rowmill_measure");
     rm_writer *body = of->kind == INDEX ? &of->document.body : of->kind == EMIT ? &of->message.body : NULL;
     if (body && body->depth != 1) rm_reject("the transform has an object or list without rm_end, or an rm_end without one");
     if (body) rm_finish(body);
 }
 
-/* What a rejected change had put is taken back. */
-static void run(const rm_change *change) {
+static void begin_batch(bool of_measures) {
+    first = NULL;
+    last = &first;
+    count = 0;
+    measuring = of_measures;
+}
+
+typedef bool function(const void *argument);
+
+/* What a rejected change (or row) had put is taken back. */
+static void run(function *of_user, const void *argument, const char *name) {
     output **from = last;
     uint32_t had = count;
     failed = false;
-    bool well = rowmill_change(change);
+    bool well = of_user(argument);
     for (output *of = *from; of && !failed; of = of->next) finish(of);
     if (well && !failed) return;
     last = from;
     *last = NULL;
     count = had;
-    put(REJECT)->reason = failed ? reason : rm_of("rowmill_change returned false without rm_reject");
+    put(REJECT)->reason = failed ? reason : rm_format("%s returned false without rm_reject", name);
 }
 
 /* ---- As it lies in memory -------------------------------------------------------------------------------------------- */
 
 #ifdef __wasm__
 _Static_assert(sizeof(lowered_change) == 80 && sizeof(lowered_output) == 52 && sizeof(result) == 12, "the contract's layout");
+_Static_assert(sizeof(lowered_measurement) == 64 && sizeof(lowered_row) == 136, "the contract's layout");
 #endif
 
 static rm_change lift(const lowered_change *of) {
@@ -207,8 +228,8 @@ static lowered_output lower(const output *of) {
         to.message.key = optional(of->message.key);
         to.message.body = written(&of->message.body);
         break;
-    case REJECT:
-        to.reason = of->reason;
+    case REJECT: to.reason = of->reason; break;
+    case MEASURE: break; /* finish has refused it */
     }
     return to;
 }
@@ -233,27 +254,108 @@ EXPORT("init") const result *rm_export_init(const char *config, size_t length) {
     return &answer;
 }
 
-EXPORT("transform") const result *rm_export_transform(const lowered_change *changes, size_t length) {
+static const result *answer_outputs(void) {
     static result answer;
-    first = NULL;
-    last = &first;
-    count = 0;
-    for (present = 0; present < length; present++) {
-        rm_change change = lift(&changes[present]);
-        if (change.operation != RM_DELETE || rowmill_deletes) run(&change);
-    }
     lowered_output *outputs = rm_take(count * sizeof(lowered_output)), *to = outputs;
     for (const output *of = first; of; of = of->next) *to++ = lower(of);
     answer = (result){0, outputs, count};
     return &answer;
 }
 
-EXPORT("cabi_post_init") void rm_export_post_init(const result *answer) {
+#ifndef ROWMILL_AGGREGATE
+
+static bool change_of_user(const void *change) { return rowmill_change(change); }
+
+EXPORT("transform") const result *rm_export_transform(const lowered_change *changes, size_t length) {
+    begin_batch(false);
+    for (present = 0; present < length; present++) {
+        rm_change change = lift(&changes[present]);
+        if (change.operation != RM_DELETE || rowmill_deletes) run(change_of_user, &change, "rowmill_change");
+    }
+    return answer_outputs();
+}
+
+EXPORT("cabi_post_transform") void rm_export_post_transform(const result *answer) {
     (void)answer;
     free_all();
 }
 
-EXPORT("cabi_post_transform") void rm_export_post_transform(const result *answer) {
+#else
+
+static bool measure_of_user(const void *change) { return rowmill_measure(change); }
+
+static bool render_of_user(const void *row) { return rowmill_render(row); }
+
+static lowered_measurement lower_measured(const output *of) {
+    lowered_measurement to = {.change = of->change, .measured.kind = of->kind == REJECT};
+    if (of->kind == REJECT) {
+        to.measured.reason = of->reason;
+        return to;
+    }
+    to.measured.measure.key = of->measure.key;
+    to.measured.measure.time_ms = (number_option){of->measure.time_ms > 0, of->measure.time_ms};
+    to.measured.measure.weight = of->measure.weight;
+    to.measured.measure.distinct = optional(of->measure.distinct);
+    return to;
+}
+
+EXPORT("measure") const result *rm_export_measure(const lowered_change *changes, size_t length) {
+    static result answer;
+    begin_batch(true);
+    for (present = 0; present < length; present++) {
+        rm_change change = lift(&changes[present]);
+        if (change.operation != RM_DELETE) run(measure_of_user, &change, "rowmill_measure");
+    }
+    lowered_measurement *measurements = rm_take(count * sizeof(lowered_measurement)), *to = measurements;
+    for (const output *of = first; of; of = of->next) *to++ = lower_measured(of);
+    answer = (result){0, measurements, count};
+    return &answer;
+}
+
+static rm_text text_of(option text) { return text.some ? text.text : (rm_text){NULL, 0}; }
+
+static rm_window_row lift_row(const lowered_row *of) {
+    return (rm_window_row){
+        .has_window = of->window.some,
+        .start_ms = of->window.some ? of->window.start_ms : 0,
+        .end_ms = of->window.some ? of->window.end_ms : 0,
+        .key = of->key,
+        .rank = of->rank.some ? of->rank.number : 0,
+        .is_final = of->is_final,
+        .count = of->count,
+        .sum = of->sum,
+        .min = text_of(of->min),
+        .max = text_of(of->max),
+        .average = text_of(of->average),
+        .has_distinct = of->distinct.some,
+        .has_score = of->score.some,
+        .distinct = of->distinct.some ? of->distinct.number : 0,
+        .score = of->score.some ? of->score.number : 0,
+    };
+}
+
+EXPORT("render") const result *rm_export_render(const lowered_row *rows, size_t length) {
+    begin_batch(false);
+    for (present = 0; present < length; present++) {
+        rm_window_row row = lift_row(&rows[present]);
+        run(render_of_user, &row, "rowmill_render");
+    }
+    return answer_outputs();
+}
+
+EXPORT("cabi_post_measure") void rm_export_post_measure(const result *answer) {
+    (void)answer;
+    free_all();
+}
+
+EXPORT("cabi_post_render") void rm_export_post_render(const result *answer) {
+    (void)answer;
+    free_all();
+}
+
+#endif
+
+EXPORT("cabi_post_init") void rm_export_post_init(const result *answer) {
     (void)answer;
     free_all();
 }

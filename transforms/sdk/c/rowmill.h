@@ -42,6 +42,15 @@ static inline bool rm_equal(rm_text text, const char *string) {
     return strlen(string) == text.length && memcmp(text.at, string, text.length) == 0;
 }
 
+/* JSON text in the making. */
+typedef struct {
+    char *at;
+    size_t length, room;
+    uint32_t depth;
+    uint64_t lists; /* a bit for each depth: a list is open there, not an object */
+    bool comma;     /* something stands before the next value */
+} rm_writer;
+
 /* ---- What comes in ---------------------------------------------------------------------------------------------- */
 
 typedef enum {
@@ -80,6 +89,51 @@ extern const bool rowmill_deletes;
 
 /* Rejects the change, or refuses the settings, with a reason: return rm_reject("the price is negative: %.*s", RM_ARG(price)); */
 bool rm_reject(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* ---- Aggregates ------------------------------------------------------------------------------------------------- */
+
+/* What is counted over time needs a pipeline with a table `window`, -DROWMILL_AGGREGATE when the library is compiled, and instead of
+ * rowmill_change these two. The store is closed to them. */
+
+/* What one change counts for. */
+typedef struct {
+    rm_text key;      /* what is counted: the group; not empty, at most 480 bytes */
+    uint64_t time_ms; /* when, in milliseconds since 1970-01-01 UTC: this decides the window; 0: when the change was committed */
+    double weight;    /* how much; sums are decimal: 0.1 counts as 0.1, in up to 15 digits */
+    rm_text distinct; /* what the aggregate `distinct` tells apart (a user, a session); empty: nothing */
+} rm_measure;
+
+/* One key of one window, as it stands now. It may come again at any time: look at nothing but the row. */
+typedef struct {
+    bool has_window;           /* without one the pipeline counts the whole table */
+    uint64_t start_ms, end_ms; /* from the first, included, to the second, not included; see rm_instant */
+    rm_text key;
+    uint32_t rank; /* from 1; 0: the pipeline ranks nothing */
+    bool is_final; /* whether the window is closed: then this is the last word on it */
+    uint64_t count; /* measures */
+    rm_text sum;    /* digits, of the sum of their weights: rm_put_json writes them as they are */
+    /* What follows is given where the configuration asks for it: texts are empty otherwise. */
+    rm_text min, max, average; /* digits */
+    bool has_distinct, has_score;
+    uint64_t distinct; /* how many different values there were */
+    double score;      /* the weights, each halved with every half-life since its time */
+} rm_window_row;
+
+/* Says what a change counts for, with rm_count_for, as often as there is something to count. It is not called for deleted rows: the host
+ * takes back what they had counted for. False rejects the change, as in rowmill_change. */
+bool rowmill_measure(const rm_change *change);
+
+/* Makes documents of a row, as rowmill_change makes them of a change. Without this function there is one of rm_put_row. */
+bool rowmill_render(const rm_window_row *row);
+
+/* The present change counts for this key: now, 1, unless more is said of it. */
+rm_measure *rm_count_for(rm_text key);
+
+/* The fields key, window_start, window_end, rank, count, sum, and what else is given. */
+void rm_put_row(rm_writer *to, const rm_window_row *row);
+
+/* Milliseconds since 1970 as RFC 3339 text: 2026-11-21T00:00:00Z, with milliseconds only where there are some. */
+rm_text rm_instant(uint64_t ms);
 
 /* ---- Reading JSON ----------------------------------------------------------------------------------------------- */
 
@@ -143,15 +197,6 @@ rm_text rm_decode_decimal(rm_text base64, int scale);
 rm_text rm_date(int days);
 
 /* ---- What goes out ---------------------------------------------------------------------------------------------- */
-
-/* JSON text in the making. */
-typedef struct {
-    char *at;
-    size_t length, room;
-    uint32_t depth;
-    uint64_t lists; /* a bit for each depth: a list is open there, not an object */
-    bool comma;     /* something stands before the next value */
-} rm_writer;
 
 /* A document to be written. Its version is the host's affair. */
 typedef struct {

@@ -1,26 +1,55 @@
-//! The root of the module: the canonical ABI of the world rowmill:transform/transform, by hand.
+//! The root of the module: the exports of the world rowmill:transform/transform, or of rowmill:transform/aggregate, by hand.
 //!
-//! The transform's file has `pub fn transform(change: rowmill.Change) !…`, or `transform(change, settings: Settings) !…`, and may have
-//! `pub const deletes = true`, to be called for deleted rows too.
+//! A transform's file has `pub fn transform(change: rowmill.Change) !…`, or `transform(change, settings: Settings) !…`, and may have
+//! `pub const deletes = true`, to be called for deleted rows too. An aggregate's file has `pub fn measure(change: rowmill.Change) !…`, and
+//! may have `pub fn render(row: rowmill.WindowRow) !…`, each with the settings or without.
 
 const std = @import("std");
 const rowmill = @import("rowmill");
 const user = @import("transform");
+const abi = @import("abi.zig");
 const inside = rowmill.inside;
 
 const Text = inside.host.Text;
 const memory = inside.memory;
 
+const aggregates = @hasDecl(user, "measure");
+const renders = @hasDecl(user, "render");
+
 comptime {
-    if (!@hasDecl(user, "transform")) @compileError("the transform's file has no `pub fn transform(change: rowmill.Change) !rowmill.Document`");
-    const parameters = @typeInfo(@TypeOf(user.transform)).@"fn".param_types;
-    if (parameters.len == 0 or parameters.len > 2 or parameters[0] != rowmill.Change) @compileError("`transform` takes a rowmill.Change, and maybe the settings");
+    if (aggregates) {
+        if (@hasDecl(user, "transform")) @compileError("a file has `transform`, or `measure` and `render`, but not both");
+        check("measure", rowmill.Change);
+        if (renders) check("render", rowmill.WindowRow);
+        @export(&measure, .{ .name = "measure" });
+        @export(&render, .{ .name = "render" });
+        @export(&after, .{ .name = "cabi_post_measure" });
+        @export(&after, .{ .name = "cabi_post_render" });
+    } else {
+        if (renders) @compileError("`render` is for what `measure` has counted: the file has no `pub fn measure(change: rowmill.Change) !rowmill.Measure`");
+        if (!@hasDecl(user, "transform")) @compileError("the transform's file has no `pub fn transform(change: rowmill.Change) !rowmill.Document`");
+        check("transform", rowmill.Change);
+        @export(&transform, .{ .name = "transform" });
+        @export(&after, .{ .name = "cabi_post_transform" });
+    }
+}
+
+fn check(comptime name: []const u8, comptime First: type) void {
+    const taken = parameters(name);
+    if (taken.len == 0 or taken.len > 2 or taken[0] != First) @compileError("`" ++ name ++ "` takes a " ++ @typeName(First) ++ ", and maybe the settings");
+    if (taken.len == 2 and taken[1] != Settings) @compileError("`" ++ name ++ "` and `measure` take settings of different types");
+}
+
+fn parameters(comptime name: []const u8) []const ?type {
+    return @typeInfo(@TypeOf(@field(user, name))).@"fn".param_types;
 }
 
 /// The second parameter of the function, if it has one.
 const Settings = blk: {
-    const parameters = @typeInfo(@TypeOf(user.transform)).@"fn".param_types;
-    break :blk if (parameters.len == 2) parameters[1].? else struct {};
+    for (if (aggregates) .{ "measure", "render" } else .{"transform"}) |name| {
+        if (@hasDecl(user, name) and parameters(name).len == 2) break :blk parameters(name)[1].?;
+    }
+    break :blk struct {};
 };
 
 const wants_deletes = @hasDecl(user, "deletes") and user.deletes;
@@ -39,91 +68,12 @@ fn lastWords(words: []const u8, _: ?usize) noreturn {
     @trap();
 }
 
-const Result = extern struct { failed: u8 = 0, list: Text = .{ .at = null, .length = 0 } };
-
-const Option = extern struct {
-    some: u8,
-    text: Text,
-
-    fn slice(option: Option) ?[]const u8 {
-        return if (option.some == 0) null else option.text.slice();
-    }
-
-    fn of(text: ?[]const u8) Option {
-        return .{ .some = @intFromBool(text != null), .text = .of(text orelse "") };
-    }
-};
-
-const Change = extern struct {
-    operation: u8,
-    source: Text,
-    table: Text,
-    key: Text,
-    before: Option,
-    after: Option,
-    first: u64,
-    second: u64,
-    ts_ms: u64,
-
-    fn lift(change: *const Change) rowmill.Change {
-        return .{
-            .operation = @fromBackingInt(@intCast(change.operation)),
-            .source = change.source.slice(),
-            .table = change.table.slice(),
-            .version = .{ .first = change.first, .second = change.second },
-            .ts_ms = change.ts_ms,
-            .key_text = change.key.slice(),
-            .before_text = change.before.slice(),
-            .after_text = change.after.slice(),
-        };
-    }
-};
-
-const Output = extern struct {
-    change: u32,
-    kind: u8,
-    of: extern union {
-        document: extern struct { id: Option, index: Option, routing: Option, body: Text },
-        message: extern struct { topic: Text, key: Option, body: Text },
-        reason: Text,
-    },
-
-    fn lower(change: u32, output: rowmill.Output) Output {
-        return switch (output) {
-            .index => |d| .{ .change = change, .kind = 0, .of = .{ .document = .{
-                .id = .of(d.id),
-                .index = .of(d.index),
-                .routing = .of(d.routing),
-                .body = .of(d.body),
-            } } },
-            .delete => |d| .{ .change = change, .kind = 1, .of = .{ .document = .{
-                .id = .of(d.id),
-                .index = .of(d.index),
-                .routing = .of(d.routing),
-                .body = .of(""),
-            } } },
-            .emit => |m| .{ .change = change, .kind = 2, .of = .{ .message = .{
-                .topic = .of(m.topic),
-                .key = .of(m.key),
-                .body = .of(m.body),
-            } } },
-        };
-    }
-
-    fn reject(change: u32, words: []const u8) Output {
-        return .{ .change = change, .kind = 3, .of = .{ .reason = .of(words) } };
-    }
-};
-
-comptime {
-    std.debug.assert(@sizeOf(Change) == 80 and @sizeOf(Output) == 52 and @sizeOf(Result) == 12);
-}
-
-var result: Result = .{};
+var result: abi.Result = .{};
 var settings: Settings = undefined;
-var outputs: std.ArrayList(Output) = .empty;
+var outputs: std.ArrayList(abi.Output) = .empty;
+var measurements: std.ArrayList(abi.Measurement) = .empty;
 
-export fn init(config: [*]const u8, length: usize) *const Result {
+export fn init(config: [*]const u8, length: usize) *const abi.Result {
     settings = start(if (length == 0) "{}" else config[0..length]) catch |failed| {
         const words = inside.reason.take(failed);
         const whole = std.fmt.allocPrint(memory.allocator, "transform.config: {s}", .{words}) catch words;
@@ -142,57 +92,86 @@ fn start(config: []const u8) !Settings {
     return read;
 }
 
-export fn transform(changes: [*]const Change, length: usize) *const Result {
+fn transform(changes: [*]const abi.Change, length: usize) callconv(.c) *const abi.Result {
     outputs = .empty;
     for (changes[0..length], 0..) |*lowered, place| {
         const change = lowered.lift();
-        if (change.operation == .delete and !wants_deletes) continue;
-        const before = outputs.items.len;
-        run(@intCast(place), change) catch |failed| {
-            outputs.shrinkRetainingCapacity(before);
-            put(.reject(@intCast(place), inside.reason.take(failed)));
-        };
+        if (change.operation != .delete or wants_deletes) run("transform", &outputs, @intCast(place), change);
     }
-    result = .{ .list = .{ .at = @ptrCast(outputs.items.ptr), .length = outputs.items.len } };
+    return listed(outputs.items);
+}
+
+fn measure(changes: [*]const abi.Change, length: usize) callconv(.c) *const abi.Result {
+    measurements = .empty;
+    for (changes[0..length], 0..) |*lowered, place| {
+        const change = lowered.lift();
+        // Of a deleted row the host knows what it had counted for.
+        if (change.operation != .delete) run("measure", &measurements, @intCast(place), change);
+    }
+    return listed(measurements.items);
+}
+
+fn render(rows: [*]const abi.WindowRow, length: usize) callconv(.c) *const abi.Result {
+    outputs = .empty;
+    for (rows[0..length], 0..) |*lowered, place| run("render", &outputs, @intCast(place), lowered.lift());
+    return listed(outputs.items);
+}
+
+fn listed(items: anytype) *const abi.Result {
+    result = .{ .list = .{ .at = @ptrCast(items.ptr), .length = items.len } };
     return &result;
 }
 
-fn run(place: u32, change: rowmill.Change) !void {
-    const arguments = if (@typeInfo(@TypeOf(user.transform)).@"fn".param_types.len == 2) .{ change, settings } else .{change};
-    const returned = @call(.auto, user.transform, arguments);
-    answer(place, if (@typeInfo(@TypeOf(returned)) == .error_union) try returned else returned);
+/// What the function answers is put behind the others; of what fails only the reason is.
+fn run(comptime name: []const u8, list: anytype, place: u32, argument: anytype) void {
+    const before = list.items.len;
+    call(name, list, place, argument) catch |failed| {
+        list.shrinkRetainingCapacity(before);
+        put(list, .reject(place, inside.reason.take(failed)));
+    };
 }
 
-/// What the function may return: outputs, documents, messages and references; an optional or a list of those; nothing.
-fn answer(place: u32, returned: anytype) void {
+fn call(comptime name: []const u8, list: anytype, place: u32, argument: anytype) !void {
+    if (!@hasDecl(user, name)) return answer(name, list, place, try argument.document());
+    const arguments = if (comptime parameters(name).len == 2) .{ argument, settings } else .{argument};
+    const returned = @call(.auto, @field(user, name), arguments);
+    answer(name, list, place, if (@typeInfo(@TypeOf(returned)) == .error_union) try returned else returned);
+}
+
+/// What the function may return: outputs, documents, messages and references (or measures); an optional or a list of those; nothing.
+fn answer(comptime name: []const u8, list: anytype, place: u32, returned: anytype) void {
     const T = @TypeOf(returned);
+    if (T == void) return;
+    const of_measures = comptime std.mem.eql(u8, name, "measure");
     switch (T) {
-        void => {},
-        rowmill.Output => put(.lower(place, returned)),
-        rowmill.Document => put(.lower(place, .{ .index = returned })),
-        rowmill.DocumentRef => put(.lower(place, .{ .delete = returned })),
-        rowmill.Message => put(.lower(place, .{ .emit = returned })),
+        rowmill.Measure => if (of_measures) return put(list, .lower(place, returned)),
+        rowmill.Output => if (!of_measures) return put(list, .lower(place, returned)),
+        rowmill.Document => if (!of_measures) return put(list, .lower(place, .{ .index = returned })),
+        rowmill.DocumentRef => if (!of_measures) return put(list, .lower(place, .{ .delete = returned })),
+        rowmill.Message => if (!of_measures) return put(list, .lower(place, .{ .emit = returned })),
         else => switch (@typeInfo(T)) {
-            .optional => if (returned) |one| answer(place, one),
-            .pointer => |pointer| switch (pointer.size) {
-                .slice => for (returned) |one| answer(place, one),
-                else => answer(place, returned.*),
+            .optional => return if (returned) |one| answer(name, list, place, one),
+            .pointer => |pointer| return switch (pointer.size) {
+                .slice => for (returned) |one| answer(name, list, place, one),
+                else => answer(name, list, place, returned.*),
             },
-            .array => for (returned) |one| answer(place, one),
-            else => @compileError("`transform` returns " ++ @typeName(T) ++ ", which is no rowmill.Document, and no optional or list of those"),
+            .array => return for (returned) |one| answer(name, list, place, one),
+            else => {},
         },
     }
+    const wanted = if (of_measures) "rowmill.Measure" else "rowmill.Document";
+    @compileError("`" ++ name ++ "` returns " ++ @typeName(T) ++ ", which is no " ++ wanted ++ ", and no optional or list of those");
 }
 
-fn put(output: Output) void {
-    outputs.append(memory.allocator, output) catch @panic("there is no memory left");
+fn put(list: anytype, output: @typeInfo(@TypeOf(list.items)).pointer.child) void {
+    list.append(memory.allocator, output) catch @panic("there is no memory left");
 }
 
-export fn cabi_post_init(_: *const Result) void {
+export fn cabi_post_init(_: *const abi.Result) void {
     memory.free();
 }
 
-export fn cabi_post_transform(_: *const Result) void {
+fn after(_: *const abi.Result) callconv(.c) void {
     memory.free();
 }
 

@@ -18,6 +18,8 @@ const host = @import("host.zig");
 const memory = @import("memory.zig");
 const reason = @import("reason.zig");
 
+const window = @import("window.zig");
+
 pub const debezium = @import("debezium.zig");
 pub const store = host.store;
 pub const count = host.count;
@@ -138,6 +140,11 @@ pub const Output = union(enum) {
     emit: Message,
 };
 
+/// What a change counts for, and what has been counted: for a file with `pub fn measure` and `pub fn render`.
+pub const Measure = window.Measure;
+pub const Span = window.Span;
+pub const WindowRow = window.WindowRow;
+
 /// An inserted row of `public.t`, for tests.
 pub fn testRow(row: []const u8) Change {
     return .{
@@ -150,6 +157,12 @@ pub fn testRow(row: []const u8) Change {
         .before_text = null,
         .after_text = row,
     };
+}
+
+/// A key that was counted so often, each time for 1, for tests; without a window, and in none of what the configuration may ask for.
+pub fn testWindowRow(key: []const u8, times: u64) WindowRow {
+    const digits = std.fmt.allocPrint(allocator, "{d}", .{times}) catch @panic("there is no memory left");
+    return .{ .key = key, .count = times, .sum = .{ .digits = digits } };
 }
 
 /// The reason of an error that a transform has returned, for tests.

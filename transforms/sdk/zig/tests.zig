@@ -154,3 +154,19 @@ test "a change is read where it is given" {
     deleted.after_text = null;
     if (deleted.after(Row)) |_| return error.WasRead else |failed| try equal("a deleted row has no after", rowmill.reasonOf(failed));
 }
+
+test "a row of a window makes a document of itself" {
+    var row = rowmill.testWindowRow("la\"ptop", 2);
+    try equal("{\"key\":\"la\\\"ptop\",\"count\":2,\"sum\":2}", (try row.document()).body);
+    row.window = .{ .start_ms = 1_795_219_200_000, .end_ms = 1_795_219_260_500 };
+    row.rank = 1;
+    row.sum = .{ .digits = "12345678901.1234567890" };
+    row.min = .{ .digits = "-0.10" };
+    row.max = .{ .digits = "12345678901.22" };
+    row.average = .{ .digits = "1.5" };
+    row.distinct = 0;
+    row.score = 1.25;
+    try equal("{\"key\":\"la\\\"ptop\",\"window_start\":\"2026-11-21T00:00:00Z\",\"window_end\":\"2026-11-21T00:01:00.500Z\",\"rank\":1," ++
+        "\"count\":2,\"sum\":12345678901.1234567890,\"min\":-0.10,\"max\":12345678901.22,\"average\":1.5,\"distinct\":0,\"score\":1.25}", (try row.document()).body);
+    try equal("1970-01-01T23:59:59.007Z", try (rowmill.Span{ .start_ms = 86_399_007, .end_ms = 0 }).start());
+}

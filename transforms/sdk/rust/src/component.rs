@@ -43,12 +43,16 @@ pub fn run<A: Answer>(changes: &[Change], deletes: bool, function: impl Fn(&Chan
         if change.operation == Operation::Delete && !deletes {
             continue;
         }
-        let answered = function(change).answer(&mut |action| outputs.push(Output { change: place, action }));
-        if let Err(error) = answered {
-            outputs.push(Output { change: place, action: Action::Reject(error.into_reason()) });
-        }
+        gather(function(change), &mut outputs, |action| Output { change: place, action: action.unwrap_or_else(Action::Reject) });
     }
     outputs
+}
+
+/// Puts what was answered behind the others: each item, or the reason why there is none.
+pub fn gather<I, O>(answer: impl Answer<I>, outputs: &mut Vec<O>, output: impl Fn(Result<I, String>) -> O) {
+    if let Err(error) = answer.answer(&mut |item| outputs.push(output(Ok(item)))) {
+        outputs.push(output(Err(error.into_reason())));
+    }
 }
 
 /// Makes a component of a function from a [`Change`] to an [`Answer`](crate::Answer).

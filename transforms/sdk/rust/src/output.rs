@@ -55,13 +55,13 @@ impl Outputs {
 }
 
 /// What a transform's function may return: a [`Document`], a [`Message`], [`Outputs`], an `Option` or a `Vec` of those,
-/// and each of them in a [`Result`].
-pub trait Answer {
-    /// Hands every action to `put`.
+/// and each of them in a [`Result`]. What is measured answers in the same way, with a [`Measure`](crate::Measure).
+pub trait Answer<Item = Action> {
+    /// Hands every item to `put`.
     ///
     /// # Errors
     /// The change is rejected; nothing has been put.
-    fn answer(self, put: &mut impl FnMut(Action)) -> Result<()>;
+    fn answer(self, put: &mut impl FnMut(Item)) -> Result<()>;
 }
 
 impl Answer for Document {
@@ -85,31 +85,31 @@ impl Answer for Outputs {
     }
 }
 
-impl<T: Infallible> Answer for Option<T> {
-    fn answer(self, put: &mut impl FnMut(Action)) -> Result<()> {
+impl<I, T: Infallible<I>> Answer<I> for Option<T> {
+    fn answer(self, put: &mut impl FnMut(I)) -> Result<()> {
         self.map_or(Ok(()), |one| one.answer(put))
     }
 }
 
-impl<T: Infallible> Answer for Vec<T> {
-    fn answer(self, put: &mut impl FnMut(Action)) -> Result<()> {
+impl<I, T: Infallible<I>> Answer<I> for Vec<T> {
+    fn answer(self, put: &mut impl FnMut(I)) -> Result<()> {
         self.into_iter().try_for_each(|one| one.answer(put))
     }
 }
 
-impl<T: Infallible> Answer for Result<T, Error> {
-    fn answer(self, put: &mut impl FnMut(Action)) -> Result<()> {
+impl<I, T: Infallible<I>> Answer<I> for Result<T, Error> {
+    fn answer(self, put: &mut impl FnMut(I)) -> Result<()> {
         self?.answer(put)
     }
 }
 
 /// Answers that are no `Result`: so that no list can be half put when one of its items fails.
-pub trait Infallible: Answer {}
+pub trait Infallible<Item = Action>: Answer<Item> {}
 impl Infallible for Document {}
 impl Infallible for Message {}
 impl Infallible for Outputs {}
-impl<T: Infallible> Infallible for Option<T> {}
-impl<T: Infallible> Infallible for Vec<T> {}
+impl<I, T: Infallible<I>> Infallible<I> for Option<T> {}
+impl<I, T: Infallible<I>> Infallible<I> for Vec<T> {}
 
 #[cfg(test)]
 mod tests {

@@ -6,11 +6,14 @@
 
 mod lines;
 
-pub use lines::lines;
+pub use lines::{Line, lines};
 
+use crate::aggregate::{Aggregate, Measurement};
 use crate::change::{Change, Operation, Version};
+use crate::column::Decimal;
 use crate::component::Component;
 use crate::output::{Action, Output};
+use crate::window::WindowRow;
 use serde_json::Value;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -24,6 +27,47 @@ pub fn run<C: Component>(config: &str, changes: &[Change]) -> Vec<Output> {
     match C::init(config).and_then(|()| transform::<C>(changes)) {
         Ok(outputs) => outputs,
         Err(reason) => panic!("{reason}"),
+    }
+}
+
+/// What one batch counts for.
+///
+/// # Panics
+/// When `init` refuses the configuration, or the batch fails.
+#[expect(clippy::panic, reason = "a test wants to fail here")]
+pub fn measure<C: Aggregate>(config: &str, changes: &[Change]) -> Vec<Measurement> {
+    match C::init(config).and_then(|()| C::measure(changes)) {
+        Ok(measurements) => measurements,
+        Err(reason) => panic!("{reason}"),
+    }
+}
+
+/// What becomes of rows of windows.
+///
+/// # Panics
+/// When `init` refuses the configuration, or the rows fail.
+#[expect(clippy::panic, reason = "a test wants to fail here")]
+pub fn render<C: Aggregate>(config: &str, rows: &[WindowRow]) -> Vec<Output> {
+    match C::init(config).and_then(|()| C::render(rows)) {
+        Ok(outputs) => outputs,
+        Err(reason) => panic!("{reason}"),
+    }
+}
+
+/// A key that was counted so often, each time for 1; without a window, and in none of what the configuration may ask for.
+pub fn window_row(key: &str, count: u64) -> WindowRow {
+    WindowRow {
+        window: None,
+        key: key.to_owned(),
+        rank: None,
+        is_final: false,
+        count,
+        sum: Decimal::of_host(count.to_string()),
+        min: None,
+        max: None,
+        average: None,
+        distinct: None,
+        score: None,
     }
 }
 

@@ -24,6 +24,11 @@ impl<'a> Decimal<'a> {
         if is_number(&digits) { Ok(Decimal(digits)) } else { Err(crate::reject(format!("`{digits}` is not a decimal number"))) }
     }
 
+    /// What the host calls a number: only writing it looks at it.
+    pub(crate) fn of_host(digits: String) -> Decimal<'static> {
+        Decimal(Cow::Owned(digits))
+    }
+
     /// The digits, with sign and point.
     pub fn as_str(&self) -> &str {
         &self.0
