@@ -128,6 +128,8 @@ impl Runner {
         self.sync()?;
         self.progress.stands(&stored);
         self.progress.durable(&stored);
+        // Windows want to know which lanes there are before they hear of the first event.
+        self.look_around(&mut flow)?;
         loop {
             let control = *self.control.borrow_and_update();
             flow.has_replays |= control.replays != flow.replays;

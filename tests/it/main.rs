@@ -25,3 +25,5 @@ mod stack;
 mod support;
 #[cfg(test)]
 mod toolchains;
+#[cfg(test)]
+mod windows;

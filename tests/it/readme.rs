@@ -111,7 +111,9 @@ fn exposed(text: &str) -> BTreeMap<String, BTreeSet<String>> {
 /// A configuration with every kind of source and sink, whose servers are away, and a guest that counts.
 fn everything(dir: &Path) -> PathBuf {
     let row = |id: u64, mode: &str| {
-        format!(r#"{{"key":{{"id":{id}}},"value":{{"id":{id},"mode":"{mode}","__lsn":{},"__table":"t","__op":"c"}}}}"#, 10 + id) + "\n"
+        let at = if id == 5 { 1_000 } else { 9_000 };
+        format!(r#"{{"key":{{"id":{id}}},"value":{{"id":{id},"mode":"{mode}","at":{at},"__lsn":{},"__table":"t","__op":"c"}}}}"#, 10 + id)
+            + "\n"
     };
     let events: String = ["ok", "reject", "bad_json", "odd_metrics", "ok"].iter().zip(1..).map(|(mode, id)| row(id, mode)).collect();
     fs::write(dir.join("events.jsonl"), events).unwrap();
@@ -123,11 +125,14 @@ fn everything(dir: &Path) -> PathBuf {
         ("b", file.to_owned(), "embedded]\n".to_owned()),
         ("c", file.to_owned(), format!("elasticsearch]\nurl = \"http://{away}\"\nindex = \"i\"\n")),
         ("d", file.to_owned(), format!("opensearch]\nurl = \"http://{away}\"\nindex = \"i\"\n")),
+        ("f", file.to_owned(), "file]\npath = \"windows.jsonl\"\n".to_owned()),
         ("e", format!("kafka]\nbrokers = \"{away}\"\ntopics = [\"t\"]\n"), "embedded]\n".to_owned()),
     ] {
         text += &format!("[pipelines.{name}.source.{source}[pipelines.{name}.sink.{sink}");
     }
     text += &format!("[pipelines.a.transform]\nmodule = \"{}\"\n", module("hostile"));
+    // The last row is too late.
+    text += "[pipelines.f.aggregate]\nkey = \"mode\"\ntime = \"at\"\n[pipelines.f.window]\nkind = \"tumbling\"\nsize = \"1s\"\n";
     let config = dir.join("rowmill.toml");
     fs::write(&config, text).unwrap();
     config
