@@ -4,7 +4,7 @@
 # make sim       more seeds of the simulation than `make test` runs: make sim SEEDS=0..20000
 # make build     the binary and the modules           make lint         formatting and clippy
 # make stack     real servers by hand: make stack NAMES="postgres kafka connect opensearch-2", make stack-down
-# make bench     the figures of BENCHMARKS.md
+# make bench     the figures of BENCHMARKS.md      make bench-windows   those of windows, beside Kafka Streams
 #
 # Each of them installs what is missing first (tests/stack/setup says what and why).
 
@@ -20,7 +20,7 @@ NAMES   ?= postgres kafka connect opensearch-2
 SEEDS   ?= 0..20000
 SETUP   := tests/stack/setup
 
-.PHONY: demo build test test-fast test-stack test-guests languages sim lint bench stack stack-down setup
+.PHONY: demo build test test-fast test-stack test-guests languages sim lint bench bench-windows stack stack-down setup
 
 demo: build
 	@$(ROWMILL) demo
@@ -65,6 +65,12 @@ bench: setup
 	@$(MAKE) --no-print-directory -C transforms modules
 	@cargo build --quiet --locked --release
 	@tests/stack/with-servers tests/stack/bench $(CARGO_TARGET_DIR)/release/rowmill
+
+# An engine with its broker on two cores: nothing else should run.
+bench-windows: setup
+	@$(SETUP) --stack
+	@cargo build --quiet --locked --release
+	@STACK_JVM= STACK_KAFKA_PARTITIONS=4 STACK_HEAP_KAFKA=512m tests/stack/with-servers tests/stack/bench-windows $(CARGO_TARGET_DIR)/release/rowmill
 
 stack:
 	@$(SETUP) --stack

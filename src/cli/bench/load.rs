@@ -133,13 +133,14 @@ fn event(key: u64, revision: u64, operation: &str, lsn: u64, cents: u64) -> Stri
 }
 
 /// A kcat that produces what it is given.
-struct Kcat {
+pub struct Kcat {
     process: tokio::process::Child,
     input: tokio::io::BufWriter<tokio::process::ChildStdin>,
 }
 
 impl Kcat {
-    fn start(brokers: &str, topic: &str, linger_ms: &str) -> Result<Self, String> {
+    /// Starts it; a message waits at most so long for others to go with.
+    pub fn start(brokers: &str, topic: &str, linger_ms: &str) -> Result<Self, String> {
         let mut command = Command::new("kcat");
         command.args(["-P", "-q", "-b", brokers, "-t", topic, "-K", "\t", "-X", &format!("queue.buffering.max.ms={linger_ms}")]);
         command.stdin(Stdio::piped()).kill_on_drop(true);
@@ -148,7 +149,8 @@ impl Kcat {
         Ok(Self { process, input: tokio::io::BufWriter::with_capacity(1 << 20, input) })
     }
 
-    async fn send(&mut self, key: &str, value: &str) -> Result<(), String> {
+    /// Gives it a message; neither part may hold a tab or a line's end.
+    pub async fn send(&mut self, key: &str, value: &str) -> Result<(), String> {
         let line = format!("{key}\t{value}\n");
         self.input.write_all(line.as_bytes()).await.map_err(|error| format!("kcat stopped reading: {error}"))
     }
@@ -157,7 +159,8 @@ impl Kcat {
         self.input.flush().await.map_err(|error| format!("kcat stopped reading: {error}"))
     }
 
-    async fn finish(mut self) -> Result<(), String> {
+    /// Waits until the broker has everything.
+    pub async fn finish(mut self) -> Result<(), String> {
         self.flush().await?;
         drop(self.input);
         let status = self.process.wait().await.map_err(|error| error.to_string())?;

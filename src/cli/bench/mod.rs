@@ -7,6 +7,7 @@ mod child;
 pub mod guests;
 mod load;
 mod null_bulk;
+pub mod windows;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -53,12 +54,16 @@ pub struct BenchOptions {
 pub enum What {
     /// One transform in every language, beside native code
     Guests(guests::GuestsOptions),
+    /// Counts by key in windows of event time
+    Windows(windows::WindowsOptions),
 }
 
 /// Measures, and prints one JSON object with the figures.
 pub async fn bench(options: BenchOptions) -> u8 {
-    if let Some(What::Guests(options)) = &options.what {
-        return guests::guests(options);
+    match &options.what {
+        Some(What::Guests(options)) => return guests::guests(options),
+        Some(What::Windows(options)) => return windows::windows(options).await,
+        None => {}
     }
     let dir = std::env::temp_dir().join(format!("rowmill-bench-{}", std::process::id()));
     let measured = measure(&options, &dir).await;

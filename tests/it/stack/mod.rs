@@ -1,6 +1,8 @@
 //! On the real servers. `cargo test` brings up what a test names and leaves it up; `make test` gives them a folder of their
 //! own and takes them down.
 
+#[cfg(feature = "kafka")]
+mod bench;
 mod end_to_end;
 #[cfg(feature = "kafka")]
 mod faults;

@@ -29,6 +29,7 @@ inter.broker.listener.name=PLAINTEXT
 controller.listener.names=CONTROLLER
 listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT
 log.dirs=$dir/data
+num.partitions=${STACK_KAFKA_PARTITIONS:-1}
 # One node: every internal topic has one copy, and one partition is quicker to make than fifty.
 offsets.topic.num.partitions=1
 offsets.topic.replication.factor=1
