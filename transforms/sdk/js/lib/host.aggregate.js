@@ -3,7 +3,7 @@
 export { count, gauge, log } from "./host.metrics.js";
 
 function none() {
-  throw new Error("the store: an aggregate has none, for what it returns is counted by Rowmill");
+  throw new Error("the store: there is none in an aggregate: what it returns is counted by Rowmill");
 }
 
 export const store = { get: none, set: none, delete: none, has: none, increment: none, keys: none };
