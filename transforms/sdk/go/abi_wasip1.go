@@ -9,10 +9,11 @@ import (
 	"unsafe"
 )
 
-// The canonical ABI of the world rowmill:transform/transform, and what keeps Go's collector within its rules.
+// The canonical ABI of both worlds, and what keeps Go's collector within its rules. What one world alone exports is in
+// abi_transform_wasip1.go and abi_aggregate_wasip1.go: a module has one of them.
 //
 // While the host writes arguments (cabi_realloc), a component must not call out; and a collection reads the clock, which is a
-// call. So none may begin or be under way there: the collector works within transform only, see collector.
+// call. So none may begin or be under way there: the collector works within the call of a batch only, see collector.
 
 const (
 	// argumentsMax holds the arguments of the largest batch: 4 MiB of rows, in 1,000 changes; and what the host answers within it.
@@ -87,14 +88,11 @@ var answered struct {
 	records []record
 }
 
-// result is what init and transform give: a list of outputs, or a text.
+// result is what every export gives: a list, or a text.
 type result struct {
 	failed uint32
 	span
 }
-
-// change is the one that the function gets, again and again.
-var change Change
 
 //go:wasmexport init
 func exportInit(config, length uint32) unsafe.Pointer {
@@ -108,25 +106,20 @@ func exportInit(config, length uint32) unsafe.Pointer {
 	return unsafe.Pointer(&answered.result)
 }
 
-//go:wasmexport transform
-func exportTransform(changes, length uint32) unsafe.Pointer {
+// batch is one call with a list, of which there may be many thousands: only within it garbage is collected.
+func batch(call func(*Outputs) span) unsafe.Pointer {
 	defer arguments.free()
 	arguments.room = argumentsMax
 	collect.allow()
 	outputs := &answered.outputs
 	clear(outputs.actions)
 	outputs.actions = outputs.actions[:0]
-	for place, lowered := range unsafe.Slice((*lowered)(unsafe.Add(nil, changes)), length) {
-		lowered.lift(&change)
-		outputs.change = uint32(place)
-		handling.run(&change, outputs)
-	}
-	answered.result = result{0, lowerOutputs(outputs.actions)}
+	answered.result = result{0, call(outputs)}
 	collect.forbid()
 	return unsafe.Pointer(&answered.result)
 }
 
-// collector has Go collect garbage within transform, and nowhere else.
+// collector has Go collect garbage within the call of a batch, and nowhere else.
 //
 // Between the batches it collects when enough garbage has gathered. Within a batch Go begins by itself when the heap comes near
 // the limit, and may still be at it when the batch is done. So the limit is so far above what is alive that this cannot have
@@ -212,6 +205,17 @@ func (l *lowered) lift(to *Change) {
 		key:       l.key.view(),
 		before:    l.before.view(),
 		after:     l.after.view(),
+	}
+}
+
+// change is the one that the function gets, again and again.
+var change Change
+
+// eachChange lifts the changes of a batch, one after the other.
+func eachChange(at, length uint32, each func(place uint32)) {
+	for place, lowered := range unsafe.Slice((*lowered)(unsafe.Add(nil, at)), length) {
+		lowered.lift(&change)
+		each(uint32(place))
 	}
 }
 

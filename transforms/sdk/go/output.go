@@ -76,6 +76,17 @@ func (o *Outputs) Emit(m *Message) {
 	o.actions = append(o.actions, action{kind: emit, id: m.Topic, index: m.Key, body: m.body})
 }
 
+// of takes what a call puts for one change (or row), or its error.
+func (o *Outputs) of(call func() error) {
+	first := len(o.actions)
+	if err := guarded(call); err != nil {
+		o.actions = append(o.actions, action{kind: reject, body: err.Error()})
+	}
+	for place := range o.actions[first:] {
+		o.actions[first+place].change = o.change
+	}
+}
+
 func (d *Document) put(outputs *Outputs) {
 	if d != nil {
 		outputs.Index(d)

@@ -4,6 +4,7 @@ package transform
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 )
 
@@ -30,17 +31,81 @@ func TestRun(config string, changes ...Change) ([]string, error) {
 	if err := start(config); err != nil {
 		return nil, err
 	}
+	if handling.aggregates {
+		return nil, errors.New("an aggregate was registered: TestMeasure and TestRender run it")
+	}
 	var outputs Outputs
 	for place := range changes {
 		change := changes[place]
 		outputs.change = uint32(place)
 		handling.run(&change, &outputs)
 	}
+	return outputs.lines(), nil
+}
+
+// TestMeasure runs the registered aggregate natively, as Rowmill would: settings first, then one batch. It gives what the changes
+// count for: a JSON object each.
+func TestMeasure(config string, changes ...Change) ([]string, error) {
+	if err := startAggregate(config); err != nil {
+		return nil, err
+	}
+	var all measurements
+	for place := range changes {
+		change := changes[place]
+		all.change = uint32(place)
+		handling.weigh(&change, &all)
+	}
 	var lines []string
-	for place := range outputs.actions {
-		lines = append(lines, outputs.actions[place].line())
+	for place := range all.list {
+		lines = append(lines, all.list[place].line())
 	}
 	return lines, nil
+}
+
+// TestRender gives what the registered aggregate makes of rows of windows, as [TestRun] gives its outputs; change is the row's place.
+func TestRender(config string, rows ...WindowRow) ([]string, error) {
+	if err := startAggregate(config); err != nil {
+		return nil, err
+	}
+	var outputs Outputs
+	for place := range rows {
+		outputs.change = uint32(place)
+		handling.show(&rows[place], &outputs)
+	}
+	return outputs.lines(), nil
+}
+
+func startAggregate(config string) error {
+	if err := start(config); err != nil {
+		return err
+	}
+	if !handling.aggregates {
+		return errors.New("a transform was registered: TestRun runs it")
+	}
+	return nil
+}
+
+func (c *counted) line() string {
+	if c.rejected {
+		return fmt.Sprintf(`{"change":%d,"action":"reject","reason":%s}`, c.change, appendText(nil, c.Key))
+	}
+	line := fmt.Sprintf(`{"change":%d,"action":"measure","key":%s`, c.change, appendText(nil, c.Key))
+	if c.TimeMs != 0 {
+		line += fmt.Sprintf(`,"time_ms":%d`, c.TimeMs)
+	}
+	line += fmt.Sprintf(`,"weight":%v`, c.Weight)
+	if c.Distinct != "" {
+		line += `,"distinct":` + string(appendText(nil, c.Distinct))
+	}
+	return line + "}"
+}
+
+func (o *Outputs) lines() []string {
+	var lines []string
+	for place := range o.actions {
+		lines = append(lines, o.actions[place].line())
+	}
+	return lines
 }
 
 func (a *action) line() string {

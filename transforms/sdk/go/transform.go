@@ -58,36 +58,47 @@ func Handle[A Answer](function func(*Change) (A, error), options ...Option) {
 // configuration does not say stays as in defaults, and a setting that the struct does not have is refused. A method
 // Validate() error of the settings may refuse more.
 func HandleWith[S any, A Answer](defaults S, function func(*Change, *S) (A, error), options ...Option) {
-	if handling != nil {
-		handling.twice = true
-		return
-	}
-	handling = &handler{}
+	h := &handler{}
 	for _, option := range options {
-		option(handling)
+		option(h)
 	}
-	handling.init = func(config string) error {
-		settings := defaults
-		if err := readSettings(config, &settings); err != nil {
-			return err
-		}
-		handling.call = func(change *Change, outputs *Outputs) error {
-			answer, err := function(change, &settings)
+	register(h, defaults, func(settings *S) {
+		h.call = func(change *Change, outputs *Outputs) error {
+			answer, err := function(change, settings)
 			if err == nil && any(answer) != nil {
 				answer.put(outputs)
 			}
 			return err
 		}
+	})
+}
+
+// register takes what a module is made of; with has the settings once they are read.
+func register[S any](h *handler, defaults S, with func(*S)) {
+	if handling != nil {
+		handling.twice = true
+		return
+	}
+	handling = h
+	h.init = func(config string) error {
+		settings := defaults
+		if err := readSettings(config, &settings); err != nil {
+			return err
+		}
+		with(&settings)
 		return nil
 	}
 }
 
-// handler is the one registered function, with its types behind closures.
+// handler is what was registered, with its types behind closures: a transform has call, an aggregate the two others.
 type handler struct {
-	init    func(config string) error
-	call    func(*Change, *Outputs) error
-	deletes bool
-	twice   bool
+	init       func(config string) error
+	call       func(*Change, *Outputs) error
+	measure    func(*Change, *measurements) error
+	render     func(*WindowRow, *Outputs) error
+	aggregates bool
+	deletes    bool
+	twice      bool
 }
 
 var handling *handler
@@ -96,9 +107,12 @@ var handling *handler
 func start(config string) error {
 	switch {
 	case handling == nil:
-		return errors.New("no function was registered: call transform.Handle or transform.HandleWith in func init(), not in func main()")
+		return errors.New("no function was registered: call transform.Handle, transform.Aggregate or their variants with settings in func init(), not in func main()")
 	case handling.twice:
-		return errors.New("transform.Handle or transform.HandleWith was called twice: a module has one function")
+		return errors.New("transform.Handle or transform.Aggregate was called twice: a module is one transform or one aggregate")
+	}
+	if err := fits(handling); err != nil {
+		return err
 	}
 	return handling.init(config)
 }
@@ -108,23 +122,17 @@ func (h *handler) run(change *Change, outputs *Outputs) {
 	if change.Operation == Delete && !h.deletes {
 		return
 	}
-	first := len(outputs.actions)
-	if err := h.guarded(change, outputs); err != nil {
-		outputs.actions = append(outputs.actions, action{kind: reject, body: err.Error()})
-	}
-	for place := range outputs.actions[first:] {
-		outputs.actions[first+place].change = outputs.change
-	}
+	outputs.of(func() error { return h.call(change, outputs) })
 }
 
 // guarded makes an error of a panic: it should cost one change, not the instance.
-func (h *handler) guarded(change *Change, outputs *Outputs) (err error) {
+func guarded(call func() error) (err error) {
 	defer func() {
 		if panicked := recover(); panicked != nil {
 			err = fmt.Errorf("panic: %v%s", panicked, place())
 		}
 	}()
-	return h.call(change, outputs)
+	return call()
 }
 
 // place is where the user's code stood when it panicked: the first frame that is neither the runtime's nor ours.

@@ -14,6 +14,8 @@ import { parseArgs } from "node:util";
 
 const SDK = dirname(fileURLToPath(import.meta.url));
 const NODE_MIN = 18;
+/** What a module of each world exports beside `init`. */
+const EXPORTS = { transform: "transform", aggregate: "measure, render" };
 
 /** What a user can do something about: shown without a stack. */
 class Problem extends Error {}
@@ -86,14 +88,14 @@ function checkTypes(place) {
 }
 
 /** One text of the user's files, this SDK and what they import, with a table of where each of its lines came from. */
-async function bundle(esbuild, entry) {
+async function bundle(esbuild, entry, world) {
   const from = (file) => JSON.stringify(join(SDK, "lib", file));
   const built = await esbuild
     .build({
       stdin: {
         contents: `import { serve } from ${from("serve.js")};
 import * as module from ${JSON.stringify(resolve(entry))};
-export const { boot, transform } = serve(module.default);`,
+export const { boot, ${EXPORTS[world]} } = serve(module.default, "${world}");`,
         resolveDir: process.cwd(),
       },
       bundle: true,
@@ -103,7 +105,7 @@ export const { boot, transform } = serve(module.default);`,
       target: "es2023",
       platform: "neutral",
       mainFields: ["module", "main"],
-      conditions: ["rowmill", "module", "import"],
+      conditions: [`rowmill-${world}`, "module", "import"],
       external: ["wasi:*", "rowmill:*"],
       sourcemap: "external",
       sourcesContent: false,
@@ -146,15 +148,29 @@ function lines(code, map) {
   return { files, lines: table };
 }
 
+/** The module's component. Only evaluating the module tells which world it is of; most are transforms. */
+async function build({ require }, entry) {
+  for (let world = "transform"; ; world = "aggregate") {
+    const code = await bundle(require("esbuild"), entry, world);
+    try {
+      return await component(require("componentize-qjs").componentize, code, world);
+    } catch (error) {
+      if (world === "aggregate" || !error.message.includes("the module is of the world aggregate")) {
+        throw error;
+      }
+    }
+  }
+}
+
 /** The contract, but for one name: the runtime of componentize-qjs exports an `init` of its own, so ours is `boot` until it is built. */
-async function component(componentize, code) {
+async function component(componentize, code, world) {
   const folder = mkdtempSync(join(tmpdir(), "rowmill-"));
   try {
     const wit = join(folder, "wit");
     cpSync(join(SDK, "wit"), wit, { recursive: true, dereference: true });
-    const world = join(wit, "transform.wit");
-    writeFileSync(world, readFileSync(world, "utf8").replace("export init:", "export boot:"));
-    const built = await componentize({ witPath: wit, world: "transform", jsSource: code, sync: true }).catch((error) => {
+    const contract = join(wit, `${world}.wit`);
+    writeFileSync(contract, readFileSync(contract, "utf8").replace("export init:", "export boot:"));
+    const built = await componentize({ witPath: wit, world, jsSource: code, sync: true }).catch((error) => {
       throw new Problem(`the module could not be evaluated: ${placed(error.message, code)}`);
     });
     return swapNames(built.component);
@@ -178,7 +194,7 @@ function placed(message, code) {
 
 /** Gives the two exports each other's name: ours becomes `init`, that of the runtime, which has done its work, `boot`. */
 function swapNames(wasm) {
-  const EXPORTS = 11;
+  const EXPORT_SECTION = 11;
   const OTHER = { init: "boot", boot: "init" };
   let at = 8;
   const number = () => {
@@ -196,7 +212,7 @@ function swapNames(wasm) {
     const id = wasm[at++];
     const size = number();
     const end = at + size;
-    for (let left = id === EXPORTS ? number() : 0; left > 0; left--) {
+    for (let left = id === EXPORT_SECTION ? number() : 0; left > 0; left--) {
       at += 1; // the kind of name
       const length = number();
       const name = wasm.toString("latin1", at, at + length);
@@ -231,13 +247,12 @@ async function main() {
   if (!existsSync(entry)) {
     throw new Problem(`there is no ${entry}`);
   }
-  const { place, require } = tools(values.tools);
+  const installed = tools(values.tools);
   dependencies();
   if (extname(entry) === ".ts") {
-    checkTypes(place);
+    checkTypes(installed.place);
   }
-  const code = await bundle(require("esbuild"), entry);
-  const wasm = await component(require("componentize-qjs").componentize, code);
+  const wasm = await build(installed, entry);
   writeFileSync(`${values.output}.new`, wasm);
   renameSync(`${values.output}.new`, values.output);
   console.log(values.output);

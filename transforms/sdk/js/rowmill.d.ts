@@ -137,18 +137,21 @@ export function reject(reason: string): never;
 /** A document's body, an {@link Output}, nothing, or a list of these. */
 export type Answer = object | null | undefined | void;
 
-/** What a module exports by default. */
+/** What a module exports by default: a transform. */
 export interface Component {
   init(config: string): void;
   transform(changes: readonly unknown[]): unknown[];
 }
 
-export interface Options<S> {
+interface WithSettings<S> {
   /**
    * The settings there are, each with its default. Another setting, or one of another type than its default, is refused. Or a function that
    * makes the settings of `transform.config` itself, once for each instance; what it throws is the refusal.
    */
   settings?: S | ((config: { [setting: string]: any }) => S);
+}
+
+export interface Options<S> extends WithSettings<S> {
   /** Whether the function is called for deletes too, which are otherwise Rowmill's affair. */
   deletes?: boolean;
 }
@@ -156,12 +159,76 @@ export interface Options<S> {
 /** Makes a component of a function: `export default transform(product, { settings: { currency: "EUR" } })`. */
 export function transform<S = {}>(f: (change: Change, settings: Readonly<S>) => Answer, options?: Options<S>): Component;
 
+/** What a change counts for. */
+export interface Measure {
+  /** What is counted: the group. At most 480 bytes, not empty. */
+  key: string | number | bigint | Decimal;
+  /** When, in milliseconds since 1970-01-01 UTC: this decides the window. Default: the change's `tsMs`. */
+  timeMs?: number | bigint | null | undefined;
+  /** How much. Left out, it is 1, which counts occurrences. */
+  weight?: number | bigint | Decimal;
+  /** What the aggregate `distinct` tells apart (a user, a session). */
+  distinct?: Text | Decimal;
+}
+
+/** A measure, nothing, or a list of these. */
+export type Measured = Measure | null | undefined | void | readonly (Measure | null | undefined)[];
+
+/** One key of one window, as it stands now. What there is none of, or what the configuration does not ask for, is `undefined`. */
+export interface WindowRow {
+  /**
+   * From `startMs`, included, to `endMs`, not included; `start` and `end` are the same as text: `2026-11-21T00:00:00Z`. None: the pipeline
+   * has no window, and counts the whole table.
+   */
+  readonly window: { readonly startMs: number; readonly endMs: number; readonly start: string; readonly end: string } | undefined;
+  readonly key: string;
+  /** From 1; none: the pipeline ranks nothing. */
+  readonly rank: number | undefined;
+  /** Whether the window is closed: then this is the last word on it. */
+  readonly isFinal: boolean;
+  /** Measures. */
+  readonly count: number;
+  /** The sum of their weights. */
+  readonly sum: Decimal;
+  readonly min: Decimal | undefined;
+  readonly max: Decimal | undefined;
+  readonly average: Decimal | undefined;
+  /** How many different values of `distinct` there were. */
+  readonly distinct: number | undefined;
+  /** The sum of the weights, each halved with every half-life since its time. */
+  readonly score: number | undefined;
+}
+
+/** What a module exports by default: an aggregate. */
+export interface Aggregate {
+  init(config: string): void;
+  measure(changes: readonly unknown[]): unknown[];
+  render(rows: readonly unknown[]): unknown[];
+}
+
+export interface AggregateOptions<S> extends WithSettings<S> {
+  /**
+   * Makes the documents: of each key of each window, as often as it changes. A document without an id gets one of window and key. Without
+   * this function they hold `key`, `window_start`, `window_end`, `rank`, `count`, `sum`, and what else the configuration computes.
+   */
+  render?: (row: WindowRow, settings: Readonly<S>) => Answer;
+}
+
+/**
+ * Makes a component that counts: `export default aggregate(sale, { render: bestseller })`, for a pipeline with a table `window` or
+ * `aggregate`. The function is not called for deletes: Rowmill knows what the row had added.
+ */
+export function aggregate<S = {}>(
+  measure: (change: Change, settings: Readonly<S>) => Measured,
+  options?: AggregateOptions<S>,
+): Aggregate;
+
 /** Adds to a counter of your own: `rowmill_guest_counter_total{pipeline,name}`. A name has at most 64 characters of `a-z0-9_`. */
 export function count(name: string, delta?: number): void;
 /** Sets a gauge of your own: `rowmill_guest_gauge{pipeline,name}`. */
 export function gauge(name: string, value: number): void;
 
-/** The pipeline's key-value store: values are anything that JSON has. It changes in the write that commits the batch, or not at all. */
+/** The pipeline's key-value store: values are anything that JSON has. It changes in the write that commits the batch, or not at all. An aggregate has none. */
 export const store: {
   get(key: string): any;
   set(key: string, value: unknown): void;

@@ -1,5 +1,6 @@
 // What a transform imports. rowmill.d.ts has the types and says what each of these is for.
 
+export { aggregate } from "./lib/aggregate.js";
 export { Change } from "./lib/change.js";
 export { columns } from "./lib/columns.js";
 export { transform } from "./lib/component.js";

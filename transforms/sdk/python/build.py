@@ -6,6 +6,7 @@ names pure packages that go into the component too.
 """
 
 import argparse
+import ast
 import hashlib
 import os
 import re
@@ -99,6 +100,27 @@ def pip(python: Path, *args: object, hint: str = "") -> None:
 
 
 def build(python: Path, entry: Path, packages: list[Path], output: Path) -> None:
+    """Only importing the module tells for sure which world it is of, and takes a whole build; what is written of it is nearly always right."""
+    worlds = ["aggregate", "transform"] if counts(entry) else ["transform", "aggregate"]
+    failed = componentized(python, entry, packages, output, worlds[0])
+    if failed is not None and f"the module is of the world {worlds[1]}" in failed:
+        failed = componentized(python, entry, packages, output, worlds[1])
+    if failed is not None:
+        fail(failed)
+
+
+def counts(entry: Path) -> bool:
+    """Whether a function has the decorator `@aggregate`."""
+    try:
+        tree = ast.parse(entry.read_bytes())
+    except (SyntaxError, ValueError):
+        return False  # CPython of the component may read more, or says what is wrong.
+    decorators = [one for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) for one in node.decorator_list]
+    return any(getattr(one, "id", getattr(one, "attr", None)) == "aggregate" for one in decorators)
+
+
+def componentized(python: Path, entry: Path, packages: list[Path], output: Path, world: str) -> str | None:
+    """Makes a component of that world; or says why not."""
     with tempfile.TemporaryDirectory(prefix="rowmill-") as folder:
         source = entry.parent
         paths = [Path(folder), source, SDK, *packages]
@@ -110,21 +132,22 @@ def build(python: Path, entry: Path, packages: list[Path], output: Path) -> None
             "from rowmill.serve import begin, serve\n"
             "begin()\n"
             f"import {entry.stem} as module\n"
-            f"WitWorld = serve(module, {places!r})\n"
+            f"WitWorld = serve(module, {places!r}, {world!r})\n"
         )
         # Else componentize-py takes the packages of this machine's Python, which another machine may lack.
         none = Path(folder, "none")
         (none / "lib/site-packages").mkdir(parents=True)
         new = output.with_name(output.name + ".new")
         command: list[str | Path] = [python, "-c", "import sys, componentize_py; sys.exit(componentize_py.script())"]
-        command += ["--quiet", "--wit-path", SDK / "wit", "--world", "transform", "componentize", "rowmill_component", "--output", new]
+        command += ["--quiet", "--wit-path", SDK / "wit", "--world", world, "componentize", "rowmill_component", "--output", new]
         for path in paths:
             command += ["--python-path", path]
         done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "RUST_BACKTRACE": "0", "VIRTUAL_ENV": str(none)})
         if done.returncode != 0:
             new.unlink(missing_ok=True)
-            fail(told(done.stdout + done.stderr, places))
+            return told(done.stdout + done.stderr, places)
         new.replace(output)
+        return None
 
 
 def told(output: str, places: dict[str, str]) -> str:

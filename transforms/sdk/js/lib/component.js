@@ -1,43 +1,34 @@
-// A function becomes a component.
+// Functions become a component.
 
 import { Change } from "./change.js";
 import { actions } from "./outputs.js";
 import { reason } from "./place.js";
 import { settings } from "./settings.js";
 
+/** What both worlds have: settings, and one call for a batch. */
 export class Component {
-  #function;
   #defaults;
-  #deletes;
-  #settings;
+  settings;
 
-  constructor(f, { settings = {}, deletes = false }) {
-    if (typeof f !== "function") {
-      throw new TypeError("transform(…) takes a function of a change and the settings");
-    }
-    this.#function = f;
-    this.#defaults = settings;
-    this.#deletes = deletes;
+  constructor(defaults = {}) {
+    this.#defaults = defaults;
   }
 
   /** Throws the text of what is wrong with the settings. */
   init(config) {
     try {
-      this.#settings = settings(config, this.#defaults);
+      this.settings = settings(config, this.#defaults);
     } catch (error) {
       throw `transform.config: ${error instanceof Error ? error.message : error}`;
     }
   }
 
-  transform(changes) {
+  /** What becomes of each item of a batch: the action it stands for, or why it is rejected. */
+  outputs(items, answer) {
     const outputs = [];
-    const f = this.#function;
-    for (let change = 0; change < changes.length; change++) {
-      if (changes[change].operation === "delete" && !this.#deletes) {
-        continue;
-      }
+    for (let change = 0; change < items.length; change++) {
       try {
-        for (const action of actions(f(new Change(changes[change]), this.#settings))) {
+        for (const action of actions(answer(items[change]))) {
           outputs.push({ change, action });
         }
       } catch (error) {
@@ -48,6 +39,28 @@ export class Component {
   }
 }
 
+export class Transform extends Component {
+  world = "transform";
+  #function;
+  #deletes;
+
+  constructor(f, { settings, deletes = false }) {
+    if (typeof f !== "function") {
+      throw new TypeError("transform(…) takes a function of a change and the settings");
+    }
+    super(settings);
+    this.#function = f;
+    this.#deletes = deletes;
+  }
+
+  transform(changes) {
+    const f = this.#function;
+    return this.outputs(changes, (change) =>
+      change.operation === "delete" && !this.#deletes ? undefined : f(new Change(change), this.settings),
+    );
+  }
+}
+
 export function transform(f, options = {}) {
-  return new Component(f, options);
+  return new Transform(f, options);
 }

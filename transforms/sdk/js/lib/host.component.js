@@ -1,19 +1,10 @@
-// What the host gives: log, counters, the store.
+// What the host gives to a transform: log, counters, the store.
 
-import * as metrics from "rowmill:transform/metrics@1.0.0";
 import * as atomics from "wasi:keyvalue/atomics@0.2.0-draft";
 import * as keyvalue from "wasi:keyvalue/store@0.2.0-draft";
 import { parse } from "./json.js";
 
-export { log } from "wasi:logging/logging@0.1.0-draft";
-
-export function count(name, delta = 1) {
-  metrics.count(name, delta);
-}
-
-export function gauge(name, value) {
-  metrics.gauge(name, value);
-}
+export { count, gauge, log } from "./host.metrics.js";
 
 let opened;
 

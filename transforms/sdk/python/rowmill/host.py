@@ -6,12 +6,19 @@ from typing import Any
 from . import exact
 
 try:
-    from wit_world.imports import atomics, metrics
-    from wit_world.imports import wasi_keyvalue_store as keyvalue
+    from wit_world.imports import metrics
 
     HOSTED = True
 except ModuleNotFoundError:
     HOSTED = False
+
+try:
+    from wit_world.imports import atomics
+    from wit_world.imports import wasi_keyvalue_store as keyvalue
+
+    HAS_STORE = True
+except ImportError:
+    HAS_STORE = not HOSTED
 
 counters: dict[str, int] = {}
 """In tests: what was counted."""
@@ -35,7 +42,10 @@ def gauge(name: str, value: float) -> None:
 
 
 class Store:
-    """The pipeline's key-value store: values are anything that JSON has. It changes in the write that commits the batch, or not at all."""
+    """The pipeline's key-value store: values are anything that JSON has. It changes in the write that commits the batch, or not at all.
+
+    An aggregate has none.
+    """
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a key. Numbers with a point are Decimals."""
@@ -143,6 +153,8 @@ _opened: Any = None
 
 def _bucket() -> Any:
     global _opened
+    if not HAS_STORE:
+        raise StoreError("there is none in an aggregate: what it returns is counted by Rowmill")
     if _opened is None:
         _opened = _Hosted() if HOSTED else _Native()
     return _opened

@@ -3,6 +3,7 @@
 import gc
 import logging as python_logging
 import sys
+from decimal import Decimal
 from io import TextIOBase
 from types import ModuleType
 from typing import Any
@@ -11,10 +12,18 @@ import wit_world
 from componentize_py_types import Err
 from wit_world.imports import logging, types
 
+try:
+    from wit_world.imports import windows
+except ImportError:
+    """A transform knows of no windows."""
+
 from . import errors
+from .aggregate import Aggregate
 from .change import Change, Version
 from .component import Transform
+from .measures import Measure
 from .outputs import Delete, Index
+from .window import Window, WindowRow
 
 _OPERATIONS = {types.Operation[name.upper()]: name for name in ("create", "update", "delete", "read", "refresh")}
 
@@ -63,34 +72,60 @@ def begin() -> None:
     python_logging.basicConfig(handlers=[_Handler()], level=python_logging.DEBUG, format="%(message)s")
 
 
-def serve(module: ModuleType, places: dict[str, str]) -> type:
-    """The class that componentize-py looks for."""
-    found = [value for value in vars(module).values() if isinstance(value, Transform)]
+def serve(module: ModuleType, places: dict[str, str], world: str) -> type:
+    """The class that componentize-py looks for, in a component of that world."""
+    found = [value for value in vars(module).values() if isinstance(value, (Transform, Aggregate))]
     if len(found) != 1:
-        raise TypeError(f"{module.__name__}.py needs one function with @transform, and has {len(found)}")
-    transform = found[0]
+        raise TypeError(f"{module.__name__}.py needs one function with @transform or @aggregate, and has {len(found)}")
+    served = found[0]
+    of = "aggregate" if isinstance(served, Aggregate) else "transform"
+    if of != world:
+        # build.py takes the other world then.
+        raise TypeError(f"the module is of the world {of}")
     errors.places.update(places)
     # Not before: the build shows what goes to the real one, the traceback of a module that cannot be imported.
     sys.stderr = _Printed(logging.Level.WARN)
+    served_by = _aggregate(served) if isinstance(served, Aggregate) else _transform(served)
+    # What is there now stays: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    return served_by
 
+
+def _transform(transform: Transform) -> type:
     class WitWorld(wit_world.WitWorld):
         def init(self, config: str) -> None:
-            global _waiting
-            lines, _waiting = _waiting, None
-            for level, line in lines or ():
-                logging.log(level, "", line)
-            try:
-                transform.init(config)
-            except ValueError as error:
-                raise Err(str(error)) from None
+            _init(transform, config)
 
         def transform(self, changes: list[types.Change]) -> list[types.Output]:
             return [_output(place, action) for place, action in transform.transform(map(_change, changes))]
 
-    # What is there now stays: the collector need not look at it again.
-    gc.collect()
-    gc.freeze()
     return WitWorld
+
+
+def _aggregate(aggregate: Aggregate) -> type:
+    class WitWorld(wit_world.WitWorld):
+        def init(self, config: str) -> None:
+            _init(aggregate, config)
+
+        def measure(self, changes: list[types.Change]) -> list[Any]:
+            return [_measurement(place, measure) for place, measure in aggregate.measured(map(_change, changes))]
+
+        def render(self, rows: list[Any]) -> list[types.Output]:
+            return [_output(place, action) for place, action in aggregate.rendered(map(_row, rows))]
+
+    return WitWorld
+
+
+def _init(served: Transform | Aggregate, config: str) -> None:
+    global _waiting
+    lines, _waiting = _waiting, None
+    for level, line in lines or ():
+        logging.log(level, "", line)
+    try:
+        served.init(config)
+    except ValueError as error:
+        raise Err(str(error)) from None
 
 
 def _change(change: types.Change) -> Change:
@@ -107,3 +142,27 @@ def _output(place: int, action: Any) -> types.Output:
     if isinstance(action, Delete):
         return types.Output(place, types.Action_Delete(types.DocumentRef(action.id, action.index, action.routing)))
     return types.Output(place, types.Action_Emit(types.Message(action.topic, action.key, action.body)))
+
+
+def _measurement(place: int, measure: Measure | str) -> Any:
+    if isinstance(measure, str):
+        return windows.Measurement(place, windows.Measured_Reject(measure))
+    counts = windows.Measure(measure.key, measure.time_ms, measure.weight, measure.distinct)
+    return windows.Measurement(place, windows.Measured_Counts(counts))
+
+
+def _row(row: Any) -> WindowRow:
+    """Digits of any length: a Decimal that is read keeps them all."""
+    return WindowRow(
+        key=row.key,
+        count=row.count,
+        sum=Decimal(row.sum),
+        window=row.window and Window(row.window.start_ms, row.window.end_ms),
+        rank=row.rank,
+        is_final=row.is_final,
+        min=row.min and Decimal(row.min),
+        max=row.max and Decimal(row.max),
+        average=row.average and Decimal(row.average),
+        distinct=row.distinct,
+        score=row.score,
+    )

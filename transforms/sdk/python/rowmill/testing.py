@@ -4,12 +4,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from . import exact
+from .aggregate import Aggregate
 from .change import Change, Version
 from .component import Transform
 from .host import counters, gauges
 from .outputs import Delete, Emit, Index
+from .window import WindowRow
 
-__all__ = ["counters", "deleted", "gauges", "row", "run"]
+__all__ = ["counters", "deleted", "gauges", "measure", "render", "row", "run"]
 
 
 def row(table: str, row: dict[str, Any] | str) -> Change:
@@ -32,6 +34,27 @@ def run(transform: Transform, changes: Iterable[Change], config: dict[str, Any] 
     """
     transform.init(exact.text(config or {}))
     return [{"change": place, **_told(action)} for place, action in transform.transform(changes)]
+
+
+def measure(aggregate: Aggregate, changes: Iterable[Change], config: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """`init` with the settings, then what one batch counts for. Raises ValueError when the settings are refused.
+
+    Each is a dict with `change` (its place, from 0), `action` (`measure` or `reject`) and what belongs to it.
+    """
+    aggregate.init(exact.text(config or {}))
+    measured = []
+    for place, one in aggregate.measured(changes):
+        if isinstance(one, str):
+            measured.append({"change": place, "action": "reject", "reason": one})
+        else:
+            measured.append({"change": place, "action": "measure", **{name: value for name, value in vars(one).items() if value is not None}})
+    return measured
+
+
+def render(aggregate: Aggregate, rows: Iterable[WindowRow], config: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """`init` with the settings, then what becomes of rows of windows, as `run` has it; `change` is the place of the row."""
+    aggregate.init(exact.text(config or {}))
+    return [{"change": place, **_told(action)} for place, action in aggregate.rendered(rows)]
 
 
 def _told(action: Index | Delete | Emit | str) -> dict[str, Any]:

@@ -1,0 +1,7 @@
+module trending
+
+go 1.24
+
+require rowmill.dev/transform v0.0.0
+
+replace rowmill.dev/transform => ../../sdk/go
