@@ -1,11 +1,11 @@
 //! One key of one window, as it is shown; and its document where no module makes one.
 
+use std::fmt::{Display, Write};
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytestring::ByteString;
 use rust_decimal::Decimal;
-use serde_json::value::RawValue;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::aggregate::counted::{Counted, Extremes, Values};
 use crate::aggregate::settings::{AggregateSettings, RankBy};
@@ -80,45 +80,86 @@ impl Row {
 
     /// Its document where no module makes one: window, key (and its columns), rank, and what is computed.
     pub fn document(&self, settings: &AggregateSettings) -> JsonText {
-        let mut fields: Map<String, Value> = Map::new();
-        let mut digits: Vec<(&str, String)> = Vec::new();
+        let mut object = Object::new();
+        object.text("key", &self.key);
         for (name, value) in settings.measure.iter().flat_map(|measure| measure.columns(&self.key)) {
-            fields.insert(name, Value::String(value));
+            if !NAMES.contains(&name.as_str()) {
+                object.text(&name, &value);
+            }
         }
-        fields.insert("key".to_owned(), Value::from(&*self.key));
         if let Some(span) = self.span {
-            fields.insert("window_start".to_owned(), Value::String(instant(span.start_ms)));
-            fields.insert("window_end".to_owned(), Value::String(instant(span.end_ms)));
+            object.text("window_start", &instant(span.start_ms));
+            object.text("window_end", &instant(span.end_ms));
         }
         if let Some(rank) = self.rank {
-            fields.insert("rank".to_owned(), Value::from(rank));
+            object.number("rank", rank);
         }
-        fields.insert("count".to_owned(), Value::from(self.count));
+        object.number("count", self.count);
         if settings.shows_sum {
-            digits.push(("sum", self.sum.to_string()));
+            object.number("sum", self.sum);
         }
         if let Some(Extremes { min, max }) = self.extremes {
-            digits.extend([("min", min.normalize().to_string()), ("max", max.normalize().to_string())]);
+            object.number("min", min.normalize());
+            object.number("max", max.normalize());
         }
-        digits.extend(self.average.map(|average| ("average", average.to_string())));
+        if let Some(average) = self.average {
+            object.number("average", average);
+        }
         if let Some(distinct) = self.distinct {
-            fields.insert("distinct".to_owned(), Value::from(distinct));
+            object.number("distinct", distinct);
         }
-        if let Some(score) = self.score {
-            fields.insert("score".to_owned(), Value::from(score));
+        if let Some(score) = self.score.filter(|score| score.is_finite()) {
+            object.number("score", score);
         }
-        written(&fields, &digits)
+        JsonText::from(object.ended())
     }
 }
 
-/// An object of these fields and of numbers whose digits stay as they are.
-fn written(fields: &Map<String, Value>, digits: &[(&str, String)]) -> JsonText {
-    let is_new = |name: &String| digits.iter().all(|(other, _)| other != name);
-    let fields = fields.iter().filter(|(name, _)| is_new(name)).map(|(name, value)| (name.as_str(), value.to_string()));
-    let fields = fields.chain(digits.iter().map(|(name, number)| (*name, number.clone())));
-    let raw = fields.filter_map(|(name, text)| Some((name, RawValue::from_string(text).ok()?)));
-    let fields: serde_json::Result<String> = serde_json::to_string(&raw.collect::<std::collections::BTreeMap<_, _>>());
-    JsonText::from(fields.unwrap_or_default())
+/// Fields of ours, which no column of a key may take.
+const NAMES: &[&str] = &["key", "window_start", "window_end", "rank", "count", "sum", "min", "max", "average", "distinct", "score"];
+
+/// A JSON object on the way: a document is made for every row that is shown, and numbers keep their digits.
+struct Object(String);
+
+impl Object {
+    fn new() -> Self {
+        Self("{".to_owned())
+    }
+
+    fn text(&mut self, name: &str, value: &str) {
+        self.name(name);
+        self.quoted(value);
+    }
+
+    fn number(&mut self, name: &str, value: impl Display) {
+        self.name(name);
+        // Writing to a string cannot fail.
+        let _ = write!(self.0, "{value}");
+    }
+
+    fn name(&mut self, name: &str) {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        self.quoted(name);
+        self.0.push(':');
+    }
+
+    fn quoted(&mut self, text: &str) {
+        let is_plain = text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
+        if is_plain {
+            self.0.push('"');
+            self.0.push_str(text);
+            self.0.push('"');
+        } else {
+            self.0.push_str(&Value::from(text).to_string());
+        }
+    }
+
+    fn ended(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
 }
 
 /// A time as text, without milliseconds where there are none.

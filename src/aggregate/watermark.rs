@@ -3,17 +3,16 @@
 //! A lane's time is the latest its events have told of. The watermark is where the slowest lane stands, of those that may still have something
 //! to say: one that has given all it has, and has been silent for a while, holds nobody back. It never goes back.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::event::Lane;
+use crate::event::{Lane, QuickMap};
 
 /// The times of all lanes, and what follows from them.
 #[derive(Clone, Debug, Default)]
 pub struct Watermark {
-    lanes: HashMap<Lane, LaneTime>,
+    lanes: QuickMap<Lane, LaneTime>,
     reached_ms: u64,
     /// Whether the end of every lane that has spoken is known: before that there may be others, which have not.
     is_known: bool,

@@ -15,6 +15,9 @@ pub mod time;
 mod version;
 mod write;
 
+/// A hash map whose hash is quick on short keys, and still seeded: keys come from outside.
+pub type QuickMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
+
 pub use change::{Change, Moved, Operation};
 pub use json::JsonText;
 pub use key::Key;

@@ -154,6 +154,8 @@ pub struct Processor {
     pub indexes: IndexNames,
     /// How much is remembered of each row.
     pub keep: Keep,
+    /// Whether changes are events of a log, with positions for versions: their keys have no history to be judged by.
+    pub is_log: bool,
     /// Whether changes carry the row before.
     pub wants_before: bool,
     /// Time.
@@ -197,7 +199,7 @@ impl Processor {
         let floors = self.floors(&events)?;
         let now_ms = self.clock.now_ms();
         let keeper = RowKeeper::new(&self.state, now_ms, self.wants_before);
-        let mut gate = Gate { state: &self.state, keep: self.keep, now_ms, rows, keeper, work };
+        let mut gate = Gate { state: &self.state, keep: self.keep, is_log: self.is_log, now_ms, rows, keeper, work };
         for event in events {
             let Event { message, memory, decoded, replay } = event;
             let change = match decoded {
@@ -231,6 +233,9 @@ impl Processor {
 
     /// Brings in what is known of every row the events may touch, in one look-up.
     fn load(&self, events: &[Event], rows: &mut Rows) -> Result<(), StateError> {
+        if self.is_log {
+            return Ok(());
+        }
         let mut keys = Vec::with_capacity(events.len());
         for event in events {
             match &event.decoded {
@@ -362,6 +367,7 @@ impl Processor {
 struct Gate<'a> {
     state: &'a PipelineState,
     keep: Keep,
+    is_log: bool,
     now_ms: u64,
     rows: &'a mut Rows,
     keeper: RowKeeper<'a>,
@@ -370,7 +376,8 @@ struct Gate<'a> {
 
 impl Gate<'_> {
     fn admit(&mut self, mut change: Change, mut source: Sourced, floor: Option<Version>) -> Result<(), StateError> {
-        let Some(key) = change.key.as_ref().map(|key| self.state.key(&change.table, &key.id)) else {
+        let row = change.key.as_ref().filter(|_| !self.is_log);
+        let Some(key) = row.map(|key| self.state.key(&change.table, &key.id)) else {
             // A row without a key has no history to compare with: its position alone keeps it from being applied twice, here and in the backlog.
             self.work.admit(change, source);
             return Ok(());

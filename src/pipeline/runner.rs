@@ -120,7 +120,8 @@ impl Runner {
     /// Runs until there is an end, or something that this loop cannot mend.
     pub async fn run(mut self) -> Result<Ended, Failure> {
         let has_replays = self.processor.state.has_replays()?;
-        let mut flow = Flow { beyond: self.beyond(), has_replays, ..Flow::default() };
+        let backlog = Backlog::new(self.processor.is_log);
+        let mut flow = Flow { backlog, beyond: self.beyond(), has_replays, ..Flow::default() };
         let mut tick = tokio::time::interval(limits::SETTLE_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stored = self.positions.all();

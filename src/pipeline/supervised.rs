@@ -172,6 +172,7 @@ async fn run_once(pipeline: &Pipeline, control: watch::Receiver<Control>, restar
         shadow: pipeline.shadow.clone(),
         indexes,
         keep: plan.keep,
+        is_log: plan.aggregate.as_ref().is_some_and(|aggregate| aggregate.append_only) && plan.decode.version_unit() == "offset",
         wants_before: plan.transform.as_ref().is_some_and(|transform| transform.before),
         clock: clock.clone(),
         metrics: metrics.clone(),

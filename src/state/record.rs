@@ -99,6 +99,14 @@ pub(super) fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, StateError> {
     postcard::to_stdvec(record).map_err(|error| StateError::Corrupt(format!("a record cannot be encoded: {error}")))
 }
 
+/// The same into a buffer that is used again.
+pub(super) fn encode_into<T: Serialize>(record: &T, buffer: &mut Vec<u8>) -> Result<(), StateError> {
+    buffer.clear();
+    let written = postcard::to_extend(record, std::mem::take(buffer));
+    *buffer = written.map_err(|error| StateError::Corrupt(format!("a record cannot be encoded: {error}")))?;
+    Ok(())
+}
+
 /// A record from its bytes.
 pub(super) fn decode<'a, T: Deserialize<'a>>(what: &str, bytes: &'a [u8]) -> Result<T, StateError> {
     postcard::from_bytes(bytes).map_err(|error| StateError::Corrupt(format!("a {what} in the state cannot be read: {error}")))

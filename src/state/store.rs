@@ -27,6 +27,8 @@ const FORMAT: u32 = 2;
 const BLOCK_CACHE_BYTES: usize = 128 << 20;
 /// Memory of one write buffer; with two for each busy family this bounds what a crash must replay.
 const WRITE_BUFFER_BYTES: usize = 32 << 20;
+/// The write-ahead log on disk, and what a start after a crash reads again: two full write buffers.
+const WAL_BYTES_MAX: u64 = 64 << 20;
 /// How many open files the database may hold: below the usual limit of 1,024 for a process.
 const OPEN_FILES_MAX: i32 = 512;
 /// RocksDB looks at files this old again, so that the tombstones in them go even when nothing else is written.
@@ -304,7 +306,8 @@ fn database_options() -> Options {
     options.set_max_open_files(OPEN_FILES_MAX);
     options.set_max_background_jobs(2);
     options.set_bytes_per_sync(1 << 20);
-    options.set_max_total_wal_size(256 << 20);
+    // Families that are seldom written hold the log of all: above this they are flushed.
+    options.set_max_total_wal_size(WAL_BYTES_MAX);
     options.set_keep_log_file_num(3);
     options.set_max_log_file_size(4 << 20);
     options

@@ -1,6 +1,5 @@
 //! Windows: what was counted in them, what is shown of them, and how far time has come.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytestring::ByteString;
@@ -10,9 +9,9 @@ use rocksdb::{Direction, IteratorMode, ReadOptions, WriteBatch};
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Cell, Values};
-use crate::event::Lane;
+use crate::event::{Lane, QuickMap};
 use crate::state::keys::named;
-use crate::state::record::{decode, encode};
+use crate::state::record::{decode, encode, encode_into};
 use crate::state::store::family;
 use crate::state::{PipelineState, StateError, Store};
 
@@ -115,8 +114,8 @@ pub struct WindowEffects {
 /// What batches have staged.
 #[derive(Default)]
 pub(super) struct StagedWindows {
-    cells: HashMap<CellKey, (u64, Option<Arc<Cell>>)>,
-    values: HashMap<ValueKey, (u64, u64)>,
+    cells: QuickMap<CellKey, (u64, Option<Arc<Cell>>)>,
+    values: QuickMap<ValueKey, (u64, u64)>,
 }
 
 impl StagedWindows {
@@ -298,9 +297,13 @@ impl PipelineState {
     pub(super) fn write_windows(&self, writes: &mut WriteBatch, effects: &WindowEffects) -> Result<(), StateError> {
         let (cells, counted) = (self.store.family(family::CELLS)?, self.store.family(family::COUNTED)?);
         let (shown, times) = (self.store.family(family::SHOWN)?, self.store.family(family::TIMES)?);
+        let mut buffer = Vec::new();
         for (key, cell) in &effects.cells {
             match cell {
-                Some(cell) => writes.put_cf(cells, key, encode(&**cell)?),
+                Some(cell) => {
+                    encode_into(&**cell, &mut buffer)?;
+                    writes.put_cf(cells, key, &buffer);
+                }
                 None => writes.delete_cf(cells, key),
             }
         }

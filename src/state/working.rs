@@ -6,10 +6,10 @@ use std::sync::Arc;
 
 use rocksdb::{IteratorMode, ReadOptions, WriteBatch, WriteOptions};
 
-use crate::event::{JsonText, Lane, Version};
+use crate::event::{JsonText, Lane, QuickMap, Version};
 use crate::state::dead::lock;
 use crate::state::keys::{named, table_prefix};
-use crate::state::record::{decode, encode};
+use crate::state::record::{decode, encode, encode_into};
 use crate::state::settings::DeadLetterBounds;
 use crate::state::store::family;
 use crate::state::windows::StagedWindows;
@@ -24,7 +24,7 @@ pub struct PipelineState {
     pub(super) store: Store,
     pub(super) number: u32,
     pub(super) dead_letters: DeadLetterBounds,
-    staged_rows: HashMap<RowKey, Staged<(Arc<RowRecord>, Text)>>,
+    staged_rows: QuickMap<RowKey, Staged<(Arc<RowRecord>, Text)>>,
     staged_moved: HashMap<RowKey, Staged<Option<MovedRow>>>,
     floors: HashMap<Arc<str>, Option<Version>>,
     values: Values,
@@ -84,7 +84,7 @@ pub struct Effects {
 /// The rows of a batch being worked on: each key once, with what the batch has done to it so far.
 #[derive(Debug, Default)]
 pub struct Rows {
-    slots: HashMap<RowKey, usize>,
+    slots: QuickMap<RowKey, usize>,
     rows: Vec<WorkedRow>,
 }
 
@@ -140,7 +140,7 @@ impl PipelineState {
             store,
             number,
             dead_letters,
-            staged_rows: HashMap::new(),
+            staged_rows: QuickMap::default(),
             staged_moved: HashMap::new(),
             floors: HashMap::new(),
             values,
@@ -347,8 +347,10 @@ impl PipelineState {
     fn write_rows(&self, writes: &mut WriteBatch, effects: &Effects) -> Result<(), StateError> {
         let versions = self.store.family(family::VERSIONS)?;
         let (texts, moves) = (self.store.family(family::ROWS)?, self.store.family(family::MOVED)?);
+        let mut buffer = Vec::new();
         for row in &effects.rows {
-            writes.put_cf(versions, &row.key, encode(&*row.record)?);
+            encode_into(&*row.record, &mut buffer)?;
+            writes.put_cf(versions, &row.key, &buffer);
             match &row.text {
                 Text::Kept => {}
                 Text::Put(text) => writes.put_cf(texts, &row.key, text.as_bytes()),

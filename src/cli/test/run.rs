@@ -90,7 +90,7 @@ pub fn run(engine: &Engine, setup: &Setup, events: &[u8]) -> Result<Vec<String>,
         }
     }
     if component.world() == World::Aggregate {
-        let (events, rows): (Vec<u64>, Vec<Row>) = windows::rows(&changes, &outcomes, &places, setup.window)?.into_iter().unzip();
+        let (events, rows): (Vec<u64>, Vec<Row>) = windows::rows(&changes, &outcomes, &places, setup.window).into_iter().unzip();
         let rendered = transform.render(&rows).map_err(|failure| failure.message)?;
         for ((row, outcome), event) in rows.iter().zip(&rendered).zip(events) {
             for shown in shown(event, Some(&row.id()), outcome)? {

@@ -11,7 +11,7 @@ use crate::event::Change;
 use crate::transform::{Outcome, Output};
 
 /// The rows of all windows, each with the line of the last event that counted for it; ranked by their sums.
-pub fn rows(changes: &[Change], outcomes: &[Outcome], events: &[u64], size: Option<Duration>) -> Result<Vec<(u64, Row)>, String> {
+pub fn rows(changes: &[Change], outcomes: &[Outcome], events: &[u64], size: Option<Duration>) -> Vec<(u64, Row)> {
     let size_ms = size.map(|size| u64::try_from(size.as_millis()).unwrap_or(u64::MAX).max(1));
     let shape = size_ms.map_or(Shape::All, |size_ms| Shape::Hopping { size_ms, hop_ms: size_ms });
     let half_life_ms = size_ms.or(Some(600_000));
@@ -28,7 +28,12 @@ pub fn rows(changes: &[Change], outcomes: &[Outcome], events: &[u64], size: Opti
     for ((change, outcome), event) in changes.iter().zip(outcomes).zip(events) {
         for output in outcome.iter().flatten() {
             let Output::Measure(measure) = output else { continue };
-            let time_ms = if size.is_some() { time_of(measure, change)? } else { measure.time_ms.unwrap_or(change.ts_ms) };
+            // What has no time is in no window: its measure, which is shown, says so.
+            let time_ms = match time_of(measure, change) {
+                Ok(time_ms) => time_ms,
+                Err(_) if size.is_some() => continue,
+                Err(_) => 0,
+            };
             newest_ms = newest_ms.max(time_ms);
             for start_ms in shape.starts(time_ms) {
                 let (last, counted) = windows.entry(start_ms).or_default().entry(measure.key.clone()).or_default();
@@ -47,5 +52,5 @@ pub fn rows(changes: &[Change], outcomes: &[Outcome], events: &[u64], size: Opti
             rows.push((event, Row { rank: u32::try_from(place + 1).ok(), is_final: true, ..row }));
         }
     }
-    Ok(rows)
+    rows
 }

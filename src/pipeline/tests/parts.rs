@@ -59,6 +59,7 @@ impl Parts {
             shadow: Arc::default(),
             indexes: IndexNames::new(Some(index)),
             keep,
+            is_log: false,
             wants_before: false,
             clock: clock.clone(),
             metrics: metrics.clone(),

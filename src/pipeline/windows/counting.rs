@@ -1,17 +1,17 @@
 //! A batch of changes, counted: what they add, and what they take back.
 
 use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use bytestring::ByteString;
 use rust_decimal::Decimal;
+use tokio::time::Instant;
 
 use crate::aggregate::fields::{needs_time, time_of};
 use crate::aggregate::settings::{AggregateSettings, Emit, Late};
 use crate::aggregate::{Cell, Counted, Sessions, Shape, Top, Values};
 use crate::error::Failure;
-use crate::event::{Change, Lane, Measure};
+use crate::event::{Change, Lane, Measure, QuickMap};
 use crate::limits;
 use crate::pipeline::process::{Processor, Sourced, Work};
 use crate::pipeline::windows::{Changed, OpenWindow, Windows, about};
@@ -20,7 +20,8 @@ use crate::transform::{Outcome, Output};
 
 /// One measure to be added to a cell, or taken back.
 struct Step {
-    cell: CellKey,
+    /// The start of its window; 0 for sessions.
+    start_ms: u64,
     measure: Measure,
     time_ms: u64,
     is_added: bool,
@@ -45,13 +46,15 @@ pub struct Counting {
     steps: Vec<Step>,
     verdicts: Vec<Verdict>,
     times: HashMap<Lane, u64>,
+    now: Instant,
 }
 
 impl Processor {
     /// Counts what the outcomes measure. Changes whose measures cannot be used become dead letters.
     pub fn count(&mut self, outcomes: Vec<Outcome>, rows: &mut Rows, work: &mut Work) -> Result<(), Failure> {
         let Some(windows) = &mut self.windows else { return Err(Failure::bug("measures without windows")) };
-        let mut counting = Counting { steps: Vec::new(), verdicts: vec![Verdict::default(); outcomes.len()], times: HashMap::new() };
+        let mut counting =
+            Counting { steps: Vec::new(), verdicts: vec![Verdict::default(); outcomes.len()], times: HashMap::new(), now: Instant::now() };
         let (now_ms, mut failed) = (self.clock.now_ms(), Vec::new());
         for (place, ((change, source), outcome)) in work.changes.iter().zip(&work.sources).zip(outcomes).enumerate() {
             // It is older than the emptying of its table: nothing was counted, or it was taken back.
@@ -61,7 +64,7 @@ impl Processor {
             let record = source.row.as_ref().and_then(|row| rows.record_mut(row));
             let measured = outcome.and_then(|outputs| measures(&windows.settings, change, outputs, now_ms));
             match measured {
-                Ok(measures) => windows.judge(&self.state, &mut counting, place, source, record, measures),
+                Ok(measures) => windows.judge(&mut counting, place, source, record, measures),
                 Err(reason) => failed.push((place, reason)),
             }
         }
@@ -78,9 +81,9 @@ impl Processor {
     /// Takes back what rows of an emptied table had added.
     pub fn take_back_all(&mut self, measured: Vec<Measure>, work: &mut Work) -> Result<(), Failure> {
         let Some(windows) = &mut self.windows else { return Ok(()) };
-        let mut counting = Counting { steps: Vec::new(), verdicts: Vec::new(), times: HashMap::new() };
+        let mut counting = Counting { steps: Vec::new(), verdicts: Vec::new(), times: HashMap::new(), now: Instant::now() };
         for measure in measured {
-            windows.steps(&self.state, &mut counting, None, &measure, false);
+            windows.steps(&mut counting, None, &measure, false);
         }
         self.apply(&mut counting, work)?;
         Ok(())
@@ -149,19 +152,11 @@ fn measures(settings: &AggregateSettings, change: &Change, outputs: Vec<Output>,
 
 impl Windows {
     /// Finds what a change adds and takes back, by the time that has been reached when it is read; and lets time go on.
-    fn judge(
-        &mut self,
-        state: &PipelineState,
-        counting: &mut Counting,
-        place: usize,
-        source: &Sourced,
-        record: Option<&mut RowRecord>,
-        measures: Vec<Measure>,
-    ) {
-        let mut before = Vec::new();
-        let mut added = measures.clone();
+    fn judge(&mut self, counting: &mut Counting, place: usize, source: &Sourced, record: Option<&mut RowRecord>, measures: Vec<Measure>) {
+        let time_ms = measures.iter().filter_map(|measure| measure.time_ms).max();
+        let (mut before, mut added) = (Vec::new(), measures);
         if let Some(record) = record.filter(|_| !self.settings.append_only) {
-            before = std::mem::replace(&mut record.measured, measures.clone());
+            before = std::mem::replace(&mut record.measured, added.clone());
             // What stays the same is not touched, wherever its windows stand.
             before.retain(|old| match added.iter().position(|new| new == old) {
                 Some(same) => {
@@ -172,31 +167,23 @@ impl Windows {
             });
         }
         for measure in &before {
-            self.steps(state, counting, Some(place), measure, false);
+            self.steps(counting, Some(place), measure, false);
         }
         for measure in &added {
-            self.steps(state, counting, Some(place), measure, true);
+            self.steps(counting, Some(place), measure, true);
         }
-        let time_ms = measures.iter().filter_map(|measure| measure.time_ms).max();
         if let (Some(time_ms), Some(message)) =
             (time_ms, source.message.as_ref().filter(|_| source.replay.is_none() && needs_time(&self.settings)))
-            && let Some(time_ms) = self.watermark.told(&message.lane, message.position, time_ms, tokio::time::Instant::now())
+            && let Some(time_ms) = self.watermark.told(&message.lane, message.position, time_ms, counting.now)
         {
             counting.times.insert(message.lane.clone(), time_ms);
         }
     }
 
     /// The steps of one measure: one for each window that is open.
-    fn steps(&self, state: &PipelineState, counting: &mut Counting, change: Option<usize>, measure: &Measure, is_added: bool) {
+    fn steps(&self, counting: &mut Counting, change: Option<usize>, measure: &Measure, is_added: bool) {
         let (time_ms, watermark_ms) = (measure.time_ms.unwrap_or(0), self.watermark.ms());
-        let step = |start_ms| Step {
-            cell: state.cell_key(start_ms, &measure.key),
-            measure: measure.clone(),
-            time_ms,
-            is_added,
-            watermark_ms,
-            change,
-        };
+        let step = |start_ms| Step { start_ms, measure: measure.clone(), time_ms, is_added, watermark_ms, change };
         if self.is_session() {
             counting.steps.push(step(0));
             return;
@@ -220,15 +207,14 @@ impl Windows {
 
     /// Brings cells up to date, and notes what is to be shown.
     fn apply(&mut self, state: &PipelineState, counting: &mut Counting, work: &mut Work) -> Result<(), Failure> {
-        let mut cells = Cells::load(state, &counting.steps)?;
+        let (mut cells, places) = Cells::load(state, &counting.steps)?;
         let mut values = ValueCounts::load(state, &self.settings, &counting.steps)?;
-        for step in &counting.steps {
+        for (step, place) in counting.steps.iter().zip(places) {
             let verdict = step.change.and_then(|change| counting.verdicts.get_mut(change));
-            let Some(place) = cells.slots.get(&step.cell) else { continue };
-            let Some(slot) = cells.cells.get_mut(*place) else { continue };
+            let (Some(key), Some(slot)) = (cells.keys.get(place), cells.cells.get_mut(place)) else { continue };
             match self.settings.shape {
                 Shape::Session { gap_ms } => count_in_sessions(&self.settings, gap_ms, step, slot, verdict),
-                _ => count_in_window(&self.settings, step, slot, &mut values),
+                _ => count_in_window(&self.settings, key, step, slot, &mut values),
             }
         }
         for (key, Slot { before, cell, is_changed }) in cells.into_changes() {
@@ -283,7 +269,7 @@ fn too_late(settings: &AggregateSettings, end_ms: u64, watermark_ms: u64) -> Str
     format!("it came {since} of event time after its window was closed")
 }
 
-fn count_in_window(settings: &AggregateSettings, step: &Step, slot: &mut Slot, values: &mut ValueCounts) {
+fn count_in_window(settings: &AggregateSettings, key: &CellKey, step: &Step, slot: &mut Slot, values: &mut ValueCounts) {
     slot.is_changed = true;
     let cell = slot.cell.get_or_insert_with(|| Arc::new(Cell::Window(Counted::default())));
     let Cell::Window(counted) = Arc::make_mut(cell) else { return };
@@ -293,7 +279,7 @@ fn count_in_window(settings: &AggregateSettings, step: &Step, slot: &mut Slot, v
         counted.take_back(settings, &step.measure, step.time_ms);
     }
     for (kind, value) in Values::of(settings, &step.measure) {
-        let has_turned = values.count(step.cell.value(kind, value), step.is_added);
+        let has_turned = values.count(key.value(kind, value), step.is_added);
         if has_turned && kind == Values::Distinct {
             counted.count_distinct(step.is_added);
         }
@@ -338,7 +324,7 @@ fn count_in_sessions(settings: &AggregateSettings, gap_ms: u64, step: &Step, slo
 
 /// The cells of a batch, as it leaves them.
 struct Cells {
-    slots: HashMap<CellKey, usize>,
+    keys: Vec<CellKey>,
     cells: Vec<Slot>,
 }
 
@@ -349,36 +335,41 @@ struct Slot {
 }
 
 impl Cells {
-    fn load(state: &PipelineState, steps: &[Step]) -> Result<Self, Failure> {
-        let (mut slots, mut keys): (HashMap<CellKey, usize>, Vec<CellKey>) = (HashMap::with_capacity(steps.len()), Vec::new());
+    /// The cells that `steps` are about; gives also which is whose.
+    fn load(state: &PipelineState, steps: &[Step]) -> Result<(Self, Vec<usize>), Failure> {
+        let mut slots: QuickMap<(u64, &ByteString), usize> = QuickMap::default();
+        let (mut keys, mut places) = (Vec::new(), Vec::with_capacity(steps.len()));
         for step in steps {
-            if let Entry::Vacant(entry) = slots.entry(step.cell.clone()) {
-                entry.insert(keys.len());
-                keys.push(step.cell.clone());
-            }
+            let place = *slots.entry((step.start_ms, &step.measure.key)).or_insert_with(|| {
+                keys.push(state.cell_key(step.start_ms, &step.measure.key));
+                keys.len() - 1
+            });
+            places.push(place);
         }
         let found = state.cells(&keys)?;
         let cells = found.into_iter().map(|cell| Slot { before: cell.clone(), cell, is_changed: false }).collect();
-        Ok(Self { slots, cells })
+        Ok((Self { keys, cells }, places))
     }
 
     fn into_changes(self) -> impl Iterator<Item = (CellKey, Slot)> {
-        let mut keys: Vec<(usize, CellKey)> = self.slots.into_iter().map(|(key, place)| (place, key)).collect();
-        keys.sort_unstable();
-        keys.into_iter().map(|(_, key)| key).zip(self.cells)
+        self.keys.into_iter().zip(self.cells)
     }
 }
 
 /// How often values stand in their cells, as the batch leaves it.
 #[derive(Default)]
-struct ValueCounts(HashMap<ValueKey, (u64, u64)>);
+struct ValueCounts(QuickMap<ValueKey, (u64, u64)>);
 
 impl ValueCounts {
     fn load(state: &PipelineState, settings: &AggregateSettings, steps: &[Step]) -> Result<Self, Failure> {
         if !settings.counts_weights() && !settings.counts_distinct() {
             return Ok(Self::default());
         }
-        let of = |step: &Step| Values::of(settings, &step.measure).map(|(kind, value)| step.cell.value(kind, value)).collect::<Vec<_>>();
+        let of = |step: &Step| {
+            Values::of(settings, &step.measure)
+                .map(|(kind, value)| state.cell_key(step.start_ms, &step.measure.key).value(kind, value))
+                .collect::<Vec<_>>()
+        };
         let mut keys: Vec<ValueKey> = steps.iter().flat_map(of).collect();
         keys.sort_unstable();
         keys.dedup();
