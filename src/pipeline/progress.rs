@@ -155,11 +155,15 @@ impl Progress {
         }
     }
 
-    /// Where the source ends.
+    /// Where the source ends, in all lanes that are read here.
     pub fn newest(&self, lanes: &[(Lane, u64)]) {
         self.each(lanes, |status, position| status.newest = Some(position));
         let now = self.clock.instant();
         let mut inner = self.lock();
+        // Lanes that went to another process are no lag of this one.
+        for (_, status) in inner.lanes.iter_mut().filter(|(lane, _)| !lanes.iter().any(|(own, _)| own == *lane)) {
+            status.newest = None;
+        }
         if inner.at_work() == 0 {
             inner.moved = now;
         }

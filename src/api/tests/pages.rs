@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
 
 use super::{Invented, app, ask, server};
-use crate::api::{Api, serve};
+use crate::api::{Api, SearchLog, serve};
 use crate::limits;
 
 #[tokio::test]
@@ -29,7 +29,34 @@ async fn the_page_loads_only_files_that_are_served() {
             }
         }
     }
-    assert_eq!(files.len(), 10, "{files:?}");
+    assert_eq!(files.len(), 11, "{files:?}");
+}
+
+#[tokio::test]
+async fn searches_are_told_of_only_where_somebody_logs_them() {
+    let app = app(Invented::default(), &server());
+    assert_eq!(ask(&app, "POST /dashboard/searches lamp", &[]).await.0, 404);
+    assert!(!ask(&app, "GET /", &[]).await.1.contains("data-search-log"));
+
+    let (queries, mut logged) = tokio::sync::mpsc::channel(2);
+    let log = SearchLog { collection: "products", queries };
+    let api = Api::new(std::sync::Arc::new(Invented::default()), prometheus::Registry::new(), super::settings(&server()));
+    let app = crate::api::router(api.with_search_log(Some(log)));
+    assert!(ask(&app, "GET /", &[]).await.1.contains(r#"<body data-search-log="products">"#));
+    let too_long = format!("POST /dashboard/searches {}", "x".repeat(limits::LOGGED_SEARCH_CHARS_MAX + 1));
+    for (call, code) in [
+        ("POST /dashboard/searches  Desk lamp ", 204),
+        ("POST /dashboard/searches  ", 400),
+        (&too_long, 400),
+        ("POST /dashboard/searches kettle", 204),
+        ("POST /dashboard/searches one too many", 503),
+    ] {
+        assert_eq!(ask(&app, call, &[]).await.0, code, "{call}");
+    }
+    let foreign = ask(&app, "POST /dashboard/searches spam", &[("origin", "http://evil.example.com")]).await;
+    assert_eq!(foreign.0, 403);
+    assert_eq!((logged.try_recv().unwrap(), logged.try_recv().unwrap()), ("Desk lamp".to_owned(), "kettle".to_owned()));
+    assert!(logged.try_recv().is_err());
 }
 
 #[tokio::test]

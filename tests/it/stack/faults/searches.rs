@@ -79,7 +79,7 @@ impl Searches {
         self.producer.flush(PATIENCE).unwrap();
         assert_eq!(self.producer.context().0.load(Ordering::Relaxed), 0, "searches did not reach Kafka");
         let end = |partition| self.producer.client().fetch_watermarks(&self.topic, partition as i32, PATIENCE).unwrap().1 as u64;
-        (0..self.partitions).map(|partition| (format!("{}:{partition}", self.topic), end(partition))).collect()
+        (0..self.partitions).map(|partition| (format!("{}/{partition}", self.topic), end(partition))).collect()
     }
 
     /// How many windows hold something.

@@ -46,7 +46,9 @@ fn wait_counted(server: &str, index: &str, wanted: &Documents) -> usize {
 fn figure(url: &str, pipeline: &str, name: &str, label: &str) -> f64 {
     let (_, metrics) = http("GET", &format!("{url}/metrics"), None);
     let is_it = |line: &&str| {
-        line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{')) && line.contains(&format!("\"{pipeline}\"")) && line.contains(label)
+        line.strip_prefix(name).is_some_and(|rest| rest.starts_with('{'))
+            && line.contains(&format!("\"{pipeline}\""))
+            && line.contains(label)
     };
     metrics.lines().filter(is_it).filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).sum()
 }
@@ -132,7 +134,10 @@ fn member(brokers: &str, search: &str, topic: &str, window: &str) -> Rig {
 fn wait_shared(members: &mut [&mut Running]) {
     let urls: Vec<String> = members.iter_mut().map(|member| member.url()).collect();
     wait_for("every process to have partitions", PATIENCE, || {
-        let lanes = |url: &String| status(url, "trending")["lanes"].as_array().map_or(0, Vec::len);
+        let lanes = |url: &String| {
+            let status = status(url, "trending");
+            status["lanes"].as_array().map_or(0, |lanes| lanes.iter().filter(|lane| !lane["newest"].is_null()).count())
+        };
         let lanes: Vec<usize> = urls.iter().map(lanes).collect();
         (lanes.iter().all(|lanes| *lanes > 0) && lanes.iter().sum::<usize>() == PARTITIONS as usize).then_some(())
     });
