@@ -296,3 +296,21 @@ pub struct Snapshot {
     /// The last thing that went wrong.
     pub last_error: Option<LastError>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Progress;
+    use crate::clock::Clock;
+    use crate::event::Lane;
+
+    #[test]
+    fn what_another_process_reads_is_no_lag_of_this_one() {
+        let progress = Progress::new(Clock::system());
+        let (ours, others): (Lane, Lane) = ("a".into(), "b".into());
+        progress.newest(&[(ours.clone(), 10), (others.clone(), 10)]);
+        progress.applied(&[(ours.clone(), 9), (others.clone(), 4)], 1);
+        assert_eq!(progress.snapshot().lag_events, Some(7));
+        progress.newest(&[(ours, 10)]);
+        assert_eq!(progress.snapshot().lag_events, Some(1));
+    }
+}

@@ -9,7 +9,7 @@ use super::database::Documents;
 use super::rig::{PATIENCE, Pipeline, Rig, assert_same, documents, status, told_number, unique, wait_durable};
 use super::searches::{Searches, Times};
 use crate::stack::up;
-use crate::support::{Running, http, now, now_ms, pass, wait_for};
+use crate::support::{Running, http, now, now_ms, pass, signal, wait_for};
 
 const PARTITIONS: u64 = 4;
 /// Searches come in handfuls, a little apart.
@@ -176,4 +176,35 @@ fn two_processes_of_one_group_count_together_and_one_takes_over_from_the_other()
     wait_counted(search, &topic, &searches.documents(0));
     assert!(first.terminate().success());
     assert!(second.terminate().success());
+}
+
+/// Where windows are closed meanwhile, the one that takes over must come to the partitions before those are closed that the other had
+/// not counted whole: within the grace.
+#[test]
+fn a_partition_that_is_taken_over_within_the_grace_loses_nothing_also_of_windows_that_are_closed_since() {
+    let servers = up(&["kafka", "elasticsearch-8"]);
+    let (brokers, search) = (servers["kafka"].as_str(), servers["elasticsearch-8"].as_str());
+    let topic = unique("taken-over");
+    // Time in the log goes at most ten times as fast as outside: the grace is 15 s, and a take-over takes some four.
+    let times = Times { begin_ms: now_ms() - 1_200_000, step_ms: 2, late_ms: 5_000, window_ms: 10_000 };
+    let mut searches = Searches::new(brokers, &topic, PARTITIONS, 7, times);
+    let window = "size = \"10s\", grace = \"150s\", emit_every = \"100ms\"";
+    let (one, two) = (member(brokers, search, &topic, window), member(brokers, search, &topic, window));
+    let (mut first, mut second) = (one.run(), two.run());
+    wait_shared(&mut [&mut first, &mut second]);
+    for handful in 0..1_000 {
+        searches.search(HANDFUL);
+        pass(APART);
+        if handful == 300 {
+            signal(first.id(), "-KILL");
+        }
+    }
+    wait_counted(search, &topic, &searches.documents(0));
+    let url = second.url();
+    wait_shared(&mut [&mut second]);
+    wait_for("windows to be closed", PATIENCE, || {
+        (figure(&url, "trending", "rowmill_windows_open", "") < searches.windows() as f64 - 3.0).then_some(())
+    });
+    assert!(second.terminate().success());
+    wait_counted(search, &topic, &searches.documents(0));
 }
