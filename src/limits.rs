@@ -214,6 +214,12 @@ pub const SETTING_SHOWN_CHARACTERS_MAX: usize = 120;
 /// A request body of the admin API that is not a module.
 pub const HTTP_BODY_BYTES_MAX: usize = 1 << 20;
 
+/// Letters of a search that the demo's page tells of: as many as its field takes.
+pub const LOGGED_SEARCH_CHARS_MAX: usize = 500;
+
+/// Searches on the demo's page that wait to be written to its log.
+pub const LOGGED_SEARCHES_WAITING_MAX: usize = 1_000;
+
 /// Documents of one page of the search API.
 pub const SEARCH_LIMIT_MAX: usize = 1_000;
 

@@ -24,7 +24,7 @@ struct LaneTime {
     position: u64,
     /// Where the lane ends; none: not heard yet.
     newest: Option<u64>,
-    /// When it spoke last, in this life of the process.
+    /// When it spoke last, or came to this process: it may be about to speak.
     spoke: Option<Instant>,
     is_holding: bool,
 }
@@ -70,17 +70,20 @@ impl Watermark {
 
     /// Notes where this process's lanes stand and end; lanes that are not among them went to another.
     pub fn look_around(&mut self, lanes: &[(Lane, u64, Option<u64>)], now: Instant, idle_after: Duration) {
-        self.is_known =
-            self.lanes.iter().filter(|(_, own)| own.spoke.is_some()).all(|(lane, _)| lanes.iter().any(|(known, ..)| known == lane));
-        for own in self.lanes.values_mut() {
+        let is_recent = |at: Instant| now.duration_since(at) < idle_after;
+        let is_ours = |lane: &Lane| lanes.iter().any(|(ours, ..)| ours == lane);
+        // Nothing is known before there are lanes, nor while one that is not among them has just spoken.
+        self.is_known = !lanes.is_empty() && self.lanes.iter().all(|(lane, own)| is_ours(lane) || !own.spoke.is_some_and(is_recent));
+        for (lane, own) in &mut self.lanes {
             own.is_holding = false;
+            own.spoke = own.spoke.filter(|at| is_ours(lane) || is_recent(*at));
         }
         for (lane, newest, position) in lanes {
             let own = self.lanes.entry(lane.clone()).or_default();
             own.newest = Some(*newest);
             own.position = own.position.max(position.unwrap_or(0));
             let is_behind = own.position < *newest;
-            own.is_holding = is_behind || own.spoke.is_some_and(|at| now.duration_since(at) < idle_after);
+            own.is_holding = is_behind || is_recent(*own.spoke.get_or_insert(now));
         }
         self.advance();
     }
@@ -139,6 +142,34 @@ mod tests {
         assert_eq!(watermark.ms(), 9_000);
         watermark.told(&b, 10, 4_000, start + IDLE);
         assert_eq!(watermark.ms(), 9_000, "it never goes back");
+    }
+
+    #[test]
+    fn nothing_is_known_before_the_lanes_are_and_each_may_be_about_to_speak() {
+        let ((a, b), start) = (lanes(), Instant::now());
+        let mut watermark = Watermark::stored([(a.clone(), 9_000), (b.clone(), 1_000)].into_iter(), 500);
+        watermark.look_around(&[], start, IDLE);
+        assert_eq!(watermark.ms(), 500, "the partitions are not assigned yet");
+        let ends = [(a.clone(), 9, Some(9)), (b.clone(), 9, Some(9))];
+        watermark.look_around(&ends, start, IDLE);
+        assert_eq!(watermark.ms(), 1_000, "its end was heard a while ago: there may be more");
+        watermark.told(&b, 10, 2_000, start);
+        watermark.look_around(&ends, start + IDLE, IDLE);
+        assert_eq!(watermark.ms(), 9_000);
+    }
+
+    #[test]
+    fn a_lane_that_spoke_and_went_holds_nobody_back_after_a_while() {
+        let ((a, b), start) = (lanes(), Instant::now());
+        let mut watermark = Watermark::default();
+        watermark.look_around(&[(a.clone(), 9, None), (b.clone(), 9, None)], start, IDLE);
+        watermark.told(&a, 1, 5_000, start);
+        watermark.told(&b, 1, 1_000, start);
+        let ours = [(a.clone(), 9, Some(1))];
+        watermark.look_around(&ours, start + IDLE / 2, IDLE);
+        assert_eq!(watermark.ms(), 1_000, "perhaps it was not heard yet where it ends");
+        watermark.look_around(&ours, start + IDLE, IDLE);
+        assert_eq!(watermark.ms(), 5_000);
     }
 
     #[test]

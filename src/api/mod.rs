@@ -16,6 +16,7 @@ mod modules;
 mod question;
 mod reload;
 mod search;
+mod searches;
 #[cfg(test)]
 mod tests;
 
@@ -33,6 +34,7 @@ use crate::pipeline::status::Pipelines;
 use guard::Guard;
 
 pub use listen::serve;
+pub use searches::SearchLog;
 
 /// What the handlers work with. Cheap to clone.
 #[derive(Clone)]
@@ -40,12 +42,18 @@ pub struct Api {
     pipelines: Arc<dyn Pipelines>,
     registry: Registry,
     server: watch::Receiver<ServerSettings>,
+    search_log: Option<SearchLog>,
 }
 
 impl Api {
     /// The API of these pipelines, guarded as `server` says at the time.
     pub fn new(pipelines: Arc<dyn Pipelines>, registry: Registry, server: watch::Receiver<ServerSettings>) -> Self {
-        Self { pipelines, registry, server }
+        Self { pipelines, registry, server, search_log: None }
+    }
+
+    /// Has the dashboard tell of what is searched for on it, and show what is trending.
+    pub fn with_search_log(self, search_log: Option<SearchLog>) -> Self {
+        Self { search_log, ..self }
     }
 
     fn guard(&self) -> Guard {
@@ -75,7 +83,7 @@ pub fn router(api: Api) -> Router {
         .route_layer(middleware::from_fn_with_state(api.clone(), guard::require_token));
     Router::new()
         .merge(admin)
-        .merge(dashboard::routes())
+        .merge(dashboard::routes(api.search_log.as_ref()))
         .route("/metrics", get(health::metrics))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))

@@ -16,13 +16,13 @@ use crate::pipeline::{Ending, Pipelines};
 /// Runs until the pipelines end or a signal comes.
 pub async fn run(config: &Path, until_caught_up: bool) -> u8 {
     match load(config) {
-        Ok(plan) => run_plan(plan, until_caught_up).await,
+        Ok(plan) => run_plan(plan, until_caught_up, None).await,
         Err(wrong) => wrong,
     }
 }
 
-/// Runs a checked plan.
-pub async fn run_plan(plan: Plan, until_caught_up: bool) -> u8 {
+/// Runs a checked plan; the demo logs what is searched for on its page.
+pub async fn run_plan(plan: Plan, until_caught_up: bool, search_log: Option<api::SearchLog>) -> u8 {
     let server = plan.server.clone();
     // What ends by itself, and the demo, end with their terminal. Listened to from the start, since it ends who does not.
     let is_reloaded = plan.file.is_some() && !until_caught_up;
@@ -40,7 +40,8 @@ pub async fn run_plan(plan: Plan, until_caught_up: bool) -> u8 {
         if let Ok(address) = listener.local_addr() {
             tracing::info!("listening on http://{address}");
         }
-        tokio::spawn(api::serve(listener, api::Api::new(pipelines.clone(), registry, pipelines.server())))
+        let api = api::Api::new(pipelines.clone(), registry, pipelines.server()).with_search_log(search_log);
+        tokio::spawn(api::serve(listener, api))
     });
     let reloading = hangup.map(|hangup| tokio::spawn(reload_at(hangup, pipelines.clone())));
     let exit = wait(&pipelines).await;

@@ -155,11 +155,15 @@ impl Progress {
         }
     }
 
-    /// Where the source ends.
+    /// Where the source ends, in all lanes that are read here.
     pub fn newest(&self, lanes: &[(Lane, u64)]) {
         self.each(lanes, |status, position| status.newest = Some(position));
         let now = self.clock.instant();
         let mut inner = self.lock();
+        // Lanes that went to another process are no lag of this one.
+        for (_, status) in inner.lanes.iter_mut().filter(|(lane, _)| !lanes.iter().any(|(own, _)| own == *lane)) {
+            status.newest = None;
+        }
         if inner.at_work() == 0 {
             inner.moved = now;
         }
@@ -291,4 +295,22 @@ pub struct Snapshot {
     pub rates: Rates,
     /// The last thing that went wrong.
     pub last_error: Option<LastError>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Progress;
+    use crate::clock::Clock;
+    use crate::event::Lane;
+
+    #[test]
+    fn what_another_process_reads_is_no_lag_of_this_one() {
+        let progress = Progress::new(Clock::system());
+        let (ours, others): (Lane, Lane) = ("a".into(), "b".into());
+        progress.newest(&[(ours.clone(), 10), (others.clone(), 10)]);
+        progress.applied(&[(ours.clone(), 9), (others.clone(), 4)], 1);
+        assert_eq!(progress.snapshot().lag_events, Some(7));
+        progress.newest(&[(ours, 10)]);
+        assert_eq!(progress.snapshot().lag_events, Some(1));
+    }
 }

@@ -305,7 +305,7 @@ impl RunState {
 pub struct LaneStatus {
     /// The lane.
     pub lane: String,
-    /// Where the source ends, as last heard.
+    /// Where the source ends, as last heard; none where another process reads it.
     pub newest: Option<u64>,
     /// Up to where it was read.
     pub received: Option<u64>,

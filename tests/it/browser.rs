@@ -41,6 +41,7 @@ fn the_demo_shows_documents_pipelines_and_the_latest_dead_letter() {
     {
         assert!(lamps.to_lowercase().contains(part), "the page lacks {part:?}: {lamps}");
     }
+    what_is_searched_for_is_trending(&url);
     let found = get_json(&format!("{url}/api/v1/products/search?q=lmap&fuzzy=2&limit=3"));
     assert!(found["total"].as_u64().unwrap() > 0, "a typo is forgiven: {found}");
     let indexed = || get_json(&format!("{url}/admin/pipelines/orders"))["totals"]["documents_indexed"].as_u64();
@@ -48,4 +49,23 @@ fn the_demo_shows_documents_pipelines_and_the_latest_dead_letter() {
     wait_for("events to keep flowing", Duration::from_secs(30), || (indexed() > before).then_some(()));
     assert_eq!(http("GET", &format!("{url}/health/ready"), None).0, 200);
     assert!(running.terminate().success());
+}
+
+/// Searches of the page and those of others are counted together, and the first five stand beside the results.
+fn what_is_searched_for_is_trending(url: &str) {
+    const OTHERS: u64 = 60;
+    for _ in 0..OTHERS {
+        assert_eq!(http("POST", &format!("{url}/dashboard/searches"), Some("Deck chair")).0, 204);
+    }
+    let counted = || {
+        let found = get_json(&format!("{url}/api/v1/trending/search?filter.key=deck%20chair&limit=100"));
+        found["hits"].as_array()?.iter().filter_map(|hit| hit["document"]["count"].as_u64()).max()
+    };
+    wait_for("all of them to be counted", Duration::from_secs(30), || (counted()? == OTHERS).then_some(()));
+    let page = page(&format!("{url}/?q=deck%20chair"));
+    let (_, panel) = page.split_once("id=\"top\">").unwrap();
+    let panel = panel.split_once("</ol>").unwrap().0;
+    assert!(panel.starts_with("<li>") && panel.contains("deck chair"), "the first five: {panel}");
+    assert!(panel.matches("<li>").count() <= 5, "the first five: {panel}");
+    wait_for("the page's own search to be counted", Duration::from_secs(30), || (counted()? == OTHERS + 1).then_some(()));
 }

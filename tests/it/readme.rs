@@ -190,7 +190,9 @@ fn every_configuration_shown_is_good() {
 
 #[test]
 fn every_example_is_good_and_tested() {
-    let tests = ["tests/it/command.rs", "tests/it/readme.rs", "src/cli/demo/mod.rs", "src/cli/demo/shop.rs"].map(read).concat();
+    let tests = ["tests/it/command.rs", "tests/it/readme.rs", "tests/it/stack/trending.rs", "src/cli/demo/mod.rs", "src/cli/demo/shop.rs"]
+        .map(read)
+        .concat();
     let mut configurations = Vec::new();
     for entry in fs::read_dir(repository("examples")).unwrap() {
         let path = entry.unwrap().path();
@@ -203,7 +205,10 @@ fn every_example_is_good_and_tested() {
         configurations.push(format!("{name}rowmill.toml"));
     }
     configurations.sort();
-    assert_eq!(configurations, ["examples/demo/rowmill.toml", "examples/product-search/rowmill.toml"]);
+    assert_eq!(
+        configurations,
+        ["examples/demo/rowmill.toml", "examples/product-search/rowmill.toml", "examples/search-trending/rowmill.toml"]
+    );
 }
 
 #[test]

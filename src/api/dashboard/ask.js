@@ -23,18 +23,18 @@ export const hasToken = () => sessionStorage.getItem(TOKEN) !== null;
  * Asks for JSON; throws a `Refusal`. An aborted question throws what `signal` was aborted with. With `exact`, numbers keep
  * their digits (see exact.js).
  */
-export async function ask(path, { method = "GET", signal, exact = false } = {}) {
+export async function ask(path, { method = "GET", body, signal, exact = false } = {}) {
   const token = sessionStorage.getItem(TOKEN);
   const headers = token === null ? {} : { Authorization: `Bearer ${token}` };
   const signals = [AbortSignal.timeout(TIMEOUT_MS), ...(signal ? [signal] : [])];
   let response;
   try {
-    response = await fetch(path, { method, headers, signal: AbortSignal.any(signals) });
+    response = await fetch(path, { method, headers, body, signal: AbortSignal.any(signals) });
   } catch (error) {
     if (signal?.aborted) throw error;
     throw new Refusal(0, "the server does not answer");
   }
-  const body = await response.text().then(exact ? parseExactly : (text) => JSON.parse(text)).catch(() => ({}));
-  if (!response.ok) throw new Refusal(response.status, body.error ?? `the server answered ${response.status}`);
-  return body;
+  const answer = await response.text().then(exact ? parseExactly : (text) => JSON.parse(text)).catch(() => ({}));
+  if (!response.ok) throw new Refusal(response.status, answer.error ?? `the server answered ${response.status}`);
+  return answer;
 }

@@ -4,6 +4,7 @@ import { hasToken, setToken } from "./ask.js";
 import { duration, say, show } from "./dom.js";
 import { forgetOverall, refreshPipelines } from "./pipelines.js";
 import { refreshSearch, startSearch } from "./search.js";
+import { refreshTrending, startTrending } from "./trending.js";
 
 const EVERY_MS = 1_000;
 const at = (id) => document.getElementById(id);
@@ -14,6 +15,7 @@ let goneSince = null;
 let isLocked = false;
 
 startSearch();
+startTrending();
 signIn.addEventListener("submit", (event) => {
   event.preventDefault();
   setToken(token.value);
@@ -32,7 +34,7 @@ async function follow() {
 }
 
 async function refresh() {
-  const results = await Promise.allSettled([refreshSearch(), isLocked ? null : refreshPipelines()]);
+  const results = await Promise.allSettled([refreshSearch(), refreshTrending(), isLocked ? null : refreshPipelines()]);
   const statuses = results.map(({ reason }) => reason?.status);
   for (const { reason } of results) if (reason && reason.status === undefined) console.error(reason);
   sayGone(statuses.includes(0));

@@ -33,10 +33,10 @@ export function startSearch() {
   const address = new URLSearchParams(location.search);
   query.value = address.get("q") ?? "";
   fuzzy.checked = address.get("fuzzy") !== "false";
-  collection.dataset.wanted = address.get("collection") ?? "";
+  collection.dataset.wanted = address.get("collection") ?? document.body.dataset.searchLog ?? "";
   form.addEventListener("submit", (event) => (event.preventDefault(), searchAnew()));
   for (const control of [query, collection, fuzzy, sort]) control.addEventListener("input", searchAnew);
-  collection.addEventListener("input", () => resetSort());
+  collection.addEventListener("input", () => (delete collection.dataset.wanted, resetSort()));
   more.addEventListener("click", () => {
     limit = Math.min(limit + PAGE, LIMIT_MAX);
     search();
@@ -65,9 +65,12 @@ function offer(collections) {
   if (collections.length === 0) {
     if (names.length !== 1 || names[0] !== "") collection.replaceChildren(element("option", { value: "", text: "no collections" }));
   } else if (names.join("\n") !== collections.join("\n")) {
-    const chosen = collection.value || collection.dataset.wanted;
+    const { wanted } = collection.dataset;
+    const chosen = collections.includes(wanted) ? wanted : collection.value;
     collection.replaceChildren(...collections.map((name) => element("option", { value: name, text: name })));
     if (collections.includes(chosen)) collection.value = chosen;
+    // It may come into being after others, one of which is shown meanwhile.
+    if (chosen === wanted) delete collection.dataset.wanted;
   }
 }
 

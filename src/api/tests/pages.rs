@@ -8,7 +8,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tower::ServiceExt;
 
 use super::{Invented, app, ask, server};
-use crate::api::{Api, serve};
+use crate::api::{Api, SearchLog, serve};
 use crate::limits;
 
 #[tokio::test]
@@ -29,7 +29,34 @@ async fn the_page_loads_only_files_that_are_served() {
             }
         }
     }
-    assert_eq!(files.len(), 10, "{files:?}");
+    assert_eq!(files.len(), 11, "{files:?}");
+}
+
+/// The status of a search that is told of.
+async fn tell(app: &axum::Router, query: &str, origin: &str) -> u16 {
+    let request = Request::builder().method("POST").uri("/dashboard/searches").header("host", "localhost:8080").header("origin", origin);
+    app.clone().oneshot(request.body(Body::from(query.to_owned())).unwrap()).await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn searches_are_told_of_only_where_somebody_logs_them() {
+    let ours = "http://localhost:8080";
+    let silent = app(Invented::default(), &server());
+    assert_eq!(tell(&silent, "lamp", ours).await, 404);
+    assert!(!ask(&silent, "GET /", &[]).await.1.contains("data-search-log=\""));
+
+    let (queries, mut logged) = tokio::sync::mpsc::channel(2);
+    let log = SearchLog { collection: "products", queries };
+    let api = Api::new(std::sync::Arc::new(Invented::default()), prometheus::Registry::new(), super::settings(&server()));
+    let app = crate::api::router(api.with_search_log(Some(log)));
+    assert!(ask(&app, "GET /", &[]).await.1.contains(r#"<body data-search-log="products">"#));
+    let too_long = "x".repeat(limits::LOGGED_SEARCH_CHARS_MAX + 1);
+    for (query, status) in [(" Desk lamp ", 204), ("  ", 400), (&too_long, 400), ("kettle", 204), ("one too many", 503)] {
+        assert_eq!(tell(&app, query, ours).await, status, "{query}");
+    }
+    assert_eq!((logged.try_recv().unwrap(), logged.try_recv().unwrap()), ("Desk lamp".to_owned(), "kettle".to_owned()));
+    assert_eq!(tell(&app, "spam", "http://evil.example.com").await, 403);
+    assert!(logged.try_recv().is_err());
 }
 
 #[tokio::test]

@@ -10,7 +10,9 @@ use clap::Args;
 
 use super::run::run_plan;
 use super::{failed, load};
+use crate::api::SearchLog;
 use crate::config::Plan;
+use crate::limits::LOGGED_SEARCHES_WAITING_MAX;
 
 /// The modules, as `make` built them; empty when the binary was built without.
 const MODULES: [(&str, &[u8]); 2] = [
@@ -42,8 +44,10 @@ pub async fn demo(options: DemoOptions) -> u8 {
     let exit = match load(&config) {
         Ok(plan) => {
             eprintln!("The shop opens at http://{}:{}, Ctrl-C closes it.", Ipv4Addr::LOCALHOST, options.port);
-            let playing = tokio::spawn(shop::play(dir.clone()));
-            let exit = run_plan(Plan { file: None, ..plan }, false).await;
+            let (queries, asked) = tokio::sync::mpsc::channel(LOGGED_SEARCHES_WAITING_MAX);
+            let playing = tokio::spawn(shop::play(dir.clone(), asked));
+            let search_log = SearchLog { collection: shop::PRODUCTS, queries };
+            let exit = run_plan(Plan { file: None, ..plan }, false, Some(search_log)).await;
             playing.abort();
             exit
         }
@@ -59,7 +63,7 @@ fn lay_out(dir: &Path, port: u16) -> std::io::Result<PathBuf> {
     for (name, module) in MODULES {
         std::fs::write(dir.join(name), module)?;
     }
-    for topic in [shop::PRODUCTS, shop::ORDERS] {
+    for topic in [shop::PRODUCTS, shop::ORDERS, shop::SEARCHES] {
         std::fs::write(dir.join(format!("{topic}.jsonl")), "")?;
     }
     let config = dir.join("rowmill.toml");

@@ -1,13 +1,14 @@
 //! What goes on in the demo's shop: a recorded day, then days that are made up as they go.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use regex::Regex;
 use serde_json::{Value, json};
 use tokio::fs::{File, OpenOptions};
 use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc::Receiver;
 
 use crate::clock::Clock;
 
@@ -15,6 +16,8 @@ use crate::clock::Clock;
 pub const PRODUCTS: &str = "products";
 /// File of the orders' changes.
 pub const ORDERS: &str = "orders";
+/// File of what is searched for.
+pub const SEARCHES: &str = "searches";
 
 /// A day at the shop, as a real Debezium told it.
 const RECORDED: &str = include_str!("../../../examples/demo/events.jsonl");
@@ -27,17 +30,53 @@ const LIVE_ORDERS_FROM: u64 = 100_000;
 /// Orders that are still on their way; older ones are left alone.
 const OPEN_ORDERS_MAX: usize = 200;
 
+/// How often a customer searches for something.
+const SEARCH_PACE: Duration = Duration::from_millis(900);
+/// What customers search for; each in turn is in fashion for a while.
+const SOUGHT: [&str; 9] = ["lamp", "kettle", "hammock", "linen", "notebook", "desk lamp", "radio", "planter", "oak stool"];
+/// How long something is in fashion: long enough to lead the last minute.
+const FASHION: Duration = Duration::from_secs(40);
+
 const CUSTOMERS: [&str; 6] = ["Ada Lindqvist", "Elif Aydin", "Hana Sato", "Jonas Berg", "Maya Iyer", "Oluchi Eze"];
 
-/// Plays until it is stopped.
-pub async fn play(dir: PathBuf) {
-    let mut shop = match Shop::open(&dir).await {
-        Ok(shop) => shop,
+/// Plays until it is stopped; `asked` is what is searched for on the page.
+pub async fn play(dir: PathBuf, asked: Receiver<String>) {
+    let opened = tokio::try_join!(Shop::open(&dir), open(&dir, SEARCHES));
+    let (mut shop, searches) = match opened {
+        Ok(opened) => opened,
         Err(error) => return tracing::error!("the shop cannot open: {error}"),
     };
-    if let Err(error) = shop.run().await {
+    if let Err(error) = tokio::try_join!(shop.run(), log_searches(searches, asked)) {
         tracing::error!("the shop had to close: {error}");
     }
+}
+
+async fn open(dir: &Path, name: &str) -> std::io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(dir.join(format!("{name}.jsonl"))).await
+}
+
+/// Writes down what is searched for: on the page, and by customers who are made up.
+async fn log_searches(mut file: File, mut asked: Receiver<String>) -> std::io::Result<()> {
+    let clock = Clock::system();
+    loop {
+        let search = tokio::time::timeout(SEARCH_PACE.mul_f64(2.0 * clock.chance()), asked.recv());
+        let (query, user) = match search.await {
+            Ok(Some(query)) => (query, "you"),
+            Ok(None) => return Ok(()),
+            Err(_) => (sought(&clock).to_owned(), one_of(&clock, &CUSTOMERS)),
+        };
+        write_line(&mut file, &json!({"query": query, "at": clock.now_ms(), "user": user}).to_string()).await?;
+    }
+}
+
+fn sought(clock: &Clock) -> &'static str {
+    let turn = Duration::from_millis(clock.now_ms()).as_secs() / FASHION.as_secs();
+    let in_fashion = SOUGHT.get(usize::try_from(turn).unwrap_or(0) % SOUGHT.len()).copied().unwrap_or_default();
+    if clock.chance() < 0.4 { in_fashion } else { one_of(clock, &SOUGHT) }
+}
+
+fn one_of(clock: &Clock, all: &[&'static str]) -> &'static str {
+    all.get((clock.chance() * all.len() as f64) as usize).copied().unwrap_or_default()
 }
 
 struct Shop {
@@ -54,9 +93,8 @@ struct Shop {
 }
 
 impl Shop {
-    async fn open(dir: &std::path::Path) -> std::io::Result<Self> {
-        let open = async |name: &str| OpenOptions::new().append(true).create(true).open(dir.join(format!("{name}.jsonl"))).await;
-        let (products_file, orders_file) = (open(PRODUCTS).await?, open(ORDERS).await?);
+    async fn open(dir: &Path) -> std::io::Result<Self> {
+        let (products_file, orders_file) = (open(dir, PRODUCTS).await?, open(dir, ORDERS).await?);
         Ok(Self {
             clock: Clock::system(),
             products_file,
@@ -115,7 +153,7 @@ impl Shop {
         let Some((product, row)) = self.pick(&self.products) else { return Ok(()) };
         let price: f64 = row.get("price").and_then(Value::as_str).and_then(|price| price.parse().ok()).unwrap_or(10.0);
         let quantity = 1 + (self.clock.chance() * 4.0) as u64;
-        let customer = CUSTOMERS.get((self.clock.chance() * CUSTOMERS.len() as f64) as usize).copied().unwrap_or_default();
+        let customer = one_of(&self.clock, &CUSTOMERS);
         let order = json!({
             "id": self.next_order, "product_id": product, "customer": customer, "quantity": quantity,
             "total": format!("{:.2}", price * quantity as f64), "status": "placed", "placed_at": self.now(),

@@ -12,6 +12,8 @@ mod product_search;
 #[cfg(feature = "kafka")]
 mod reconfigured;
 mod secured;
+#[cfg(feature = "kafka")]
+mod trending;
 
 use std::collections::BTreeMap;
 use std::process::Command;

@@ -65,7 +65,7 @@ pub struct Database {
 
 /// Counts the events that did not reach the broker.
 #[derive(Default)]
-struct Delivered(AtomicU64);
+pub struct Delivered(pub AtomicU64);
 
 impl ClientContext for Delivered {}
 
@@ -248,7 +248,8 @@ impl Database {
     }
 }
 
-fn administer(config: &ClientConfig, work: impl AsyncFnOnce(AdminClient<DefaultClientContext>) -> Vec<TopicResult>) {
+/// Has an administrator of the brokers do something, which must go well.
+pub fn administer(config: &ClientConfig, work: impl AsyncFnOnce(AdminClient<DefaultClientContext>) -> Vec<TopicResult>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let results = runtime.block_on(work(config.create().unwrap()));
     assert!(results.iter().all(Result::is_ok), "{results:?}");
