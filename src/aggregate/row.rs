@@ -1,6 +1,7 @@
 //! One key of one window, as it is shown; and its document where no module makes one.
 
 use std::fmt::{Display, Write};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use bytestring::ByteString;
@@ -12,12 +13,21 @@ use crate::aggregate::settings::{AggregateSettings, RankBy};
 use crate::event::JsonText;
 
 /// From `start_ms`, included, to `end_ms`, not included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Span {
     /// Milliseconds since 1970.
     pub start_ms: u64,
     /// Milliseconds since 1970.
     pub end_ms: u64,
+    /// Both as text: they stand in every document of the window.
+    texts: Arc<(String, String)>,
+}
+
+impl Span {
+    /// By its start and its end.
+    pub fn new(start_ms: u64, end_ms: u64) -> Self {
+        Self { start_ms, end_ms, texts: Arc::new((instant(start_ms), instant(end_ms))) }
+    }
 }
 
 /// One key of one window, as it stands.
@@ -48,7 +58,7 @@ pub struct Row {
 impl Row {
     /// What was counted, with what was counted value by value elsewhere.
     pub fn of(settings: &AggregateSettings, key: ByteString, span: Option<Span>, counted: &Counted, watermark_ms: u64) -> Self {
-        let as_of = span.map_or(watermark_ms, |span| span.end_ms);
+        let as_of = span.as_ref().map_or(watermark_ms, |span| span.end_ms);
         let score = counted.score.zip(settings.half_life_ms).map(|(score, half_life_ms)| score.at(as_of, half_life_ms));
         Self {
             span,
@@ -72,9 +82,9 @@ impl Row {
 
     /// Its document's id where none is named: window and key.
     pub fn id(&self) -> String {
-        match self.span {
+        match &self.span {
             None => self.key.to_string(),
-            Some(span) => format!("{}|{}", instant(span.start_ms), self.key),
+            Some(span) => [&span.texts.0, "|", &self.key].concat(),
         }
     }
 
@@ -87,9 +97,9 @@ impl Row {
                 object.text(&name, &value);
             }
         }
-        if let Some(span) = self.span {
-            object.text("window_start", &instant(span.start_ms));
-            object.text("window_end", &instant(span.end_ms));
+        if let Some(span) = &self.span {
+            object.text("window_start", &span.texts.0);
+            object.text("window_end", &span.texts.1);
         }
         if let Some(rank) = self.rank {
             object.number("rank", rank);
@@ -212,7 +222,7 @@ mod tests {
             let measure = Measure { key: "k".into(), time_ms: None, weight: weight.parse().unwrap(), distinct: Some(7) };
             counted.add(&settings, &measure, 1_795_219_200_000);
         }
-        let span = Span { start_ms: 1_795_219_200_000, end_ms: 1_795_219_260_500 };
+        let span = Span::new(1_795_219_200_000, 1_795_219_260_500);
         let row = Row { rank: Some(1), ..Row::of(&settings, "la\"ptop".into(), Some(span), &counted, 0) };
         expect![[r#"2026-11-21T00:00:00Z|la"ptop"#]].assert_eq(&row.id());
         expect![[r#"{"average":6172839450.611728394,"count":2,"distinct":1,"key":"la\"ptop","max":12345678901.123456789,"min":0.1,"rank":1,"score":6137286511.533881,"sum":12345678901.223456789,"window_end":"2026-11-21T00:01:00.500Z","window_start":"2026-11-21T00:00:00Z"}"#]].assert_eq(&row.document(&settings));

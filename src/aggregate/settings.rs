@@ -91,6 +91,13 @@ impl AggregateSettings {
         format!("{shape}, {input}{computed}")
     }
 
+    /// Whether the state remembers the bodies of documents (as hashes), so that one that is made again as it was is not written again. Where
+    /// only what has changed is shown, and nothing else is in a document, that is known without: it costs two writes to the state for each
+    /// document. After a start, what is open is written once again then.
+    pub fn knows_bodies(&self) -> bool {
+        self.top > 0 || self.measure.is_none()
+    }
+
     /// Whether weights are counted one by one: only so the least is known when the present one goes.
     pub fn counts_weights(&self) -> bool {
         self.extremes && self.counts_values()

@@ -167,7 +167,7 @@ impl RowTexts {
 
 fn lowered_row<'a>(row: &'a Row, texts: &'a RowTexts) -> windows::WindowRow<'a> {
     windows::WindowRow {
-        window: row.span.map(|span| windows::Span { start_ms: span.start_ms, end_ms: span.end_ms }),
+        window: row.span.as_ref().map(|span| windows::Span { start_ms: span.start_ms, end_ms: span.end_ms }),
         key: &row.key,
         rank: row.rank,
         is_final: row.is_final,

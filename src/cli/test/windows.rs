@@ -44,11 +44,11 @@ pub fn rows(changes: &[Change], outcomes: &[Outcome], events: &[u64], size: Opti
     }
     let mut rows = Vec::new();
     for (start_ms, keys) in windows {
-        let span = size.map(|_| Span { start_ms, end_ms: shape.end(start_ms) });
+        let span = size.map(|_| Span::new(start_ms, shape.end(start_ms)));
         let mut ranked: Vec<_> = keys.into_iter().collect();
         ranked.sort_by_key(|(_, (_, counted))| Reverse(counted.rank(&settings)));
         for (place, (key, (event, counted))) in ranked.into_iter().enumerate() {
-            let row = Row::of(&settings, key, span, &counted, newest_ms);
+            let row = Row::of(&settings, key, span.clone(), &counted, newest_ms);
             rows.push((event, Row { rank: u32::try_from(place + 1).ok(), is_final: true, ..row }));
         }
     }

@@ -61,6 +61,7 @@ impl Processor {
         let mut planner = Planner {
             index: windows.index.clone(),
             version: DocumentVersion(windows.emitted),
+            knows_bodies: windows.settings.knows_bodies(),
             announced: WindowEffects::default(),
             writes: Vec::new(),
             work: &mut work,
@@ -140,9 +141,10 @@ impl Windows {
             return Ok(self.sessions(state, gap_ms)?);
         }
         if let Some(start_ms) = self.first_closed() {
+            let has_to_be_told = self.settings.knows_bodies() || self.settings.emit == Emit::Final;
             let window = self.open.entry(start_ms).or_default();
             // All of it, once: whatever was shown, now it is final.
-            if !matches!(window.changed, Changed::From(Some(_))) {
+            if has_to_be_told && !matches!(window.changed, Changed::From(Some(_))) {
                 window.changed = Changed::From(None);
             }
             return Ok(self.rows(state, start_ms, true)?);
@@ -179,7 +181,7 @@ impl Windows {
     fn rows(&mut self, state: &PipelineState, start_ms: u64, is_final: bool) -> Result<Step, StateError> {
         let (settings, watermark_ms) = (self.settings.clone(), self.watermark.ms());
         let end_ms = settings.shape.end(start_ms);
-        let span = (end_ms != u64::MAX).then_some(Span { start_ms, end_ms });
+        let span = (end_ms != u64::MAX).then(|| Span::new(start_ms, end_ms));
         let Some(window) = self.open.get_mut(&start_ms) else { return Ok(Step::default()) };
         let is_done;
         let mut keys: Vec<ByteString>;
@@ -209,7 +211,7 @@ impl Windows {
                     continue;
                 }
             };
-            let mut row = Row::of(&settings, key, span, counted, watermark_ms);
+            let mut row = Row::of(&settings, key, span.clone(), counted, watermark_ms);
             row.rank = u32::try_from(place + 1).ok().filter(|_| ranked);
             row.is_final = is_final;
             if settings.counts_weights() {
@@ -257,7 +259,7 @@ impl Windows {
                     after.open.push(session.clone());
                 }
                 if is_final || shows_changes {
-                    let span = Span { start_ms: session.first_ms, end_ms };
+                    let span = Span::new(session.first_ms, end_ms);
                     let row = Row { is_final, ..Row::of(&settings, key.clone(), Some(span), &session.counted(&settings), watermark_ms) };
                     step.rows.push((state.cell_key(session.first_ms, &key), Some(row)));
                     if !is_final {
@@ -346,6 +348,8 @@ fn changed_keys(changed: Changed, state: &PipelineState, start_ms: u64) -> Resul
 struct Planner<'w> {
     index: Arc<str>,
     version: DocumentVersion,
+    /// Whether the state keeps hashes of bodies.
+    knows_bodies: bool,
     announced: WindowEffects,
     writes: Vec<Write>,
     work: &'w mut Work,
@@ -361,8 +365,8 @@ impl Planner<'_> {
         for output in outputs {
             match output {
                 Output::Index { target, body } => {
-                    let document = shown_document(&target, &default_id, Some(&body));
-                    let is_known = before.documents.contains(&document);
+                    let document = shown_document(&target, &default_id, Some(&body).filter(|_| self.knows_bodies));
+                    let is_known = document.body_hash.is_some() && before.documents.contains(&document);
                     documents.retain(|other| !is_same(other, &document));
                     if is_known {
                         self.work.tally.unchanged += 1;
@@ -392,10 +396,16 @@ impl Planner<'_> {
         if self.writes.len() == written {
             return;
         }
-        let end_ms = row.and_then(|row| row.span).map_or(before.end_ms, |span| span.end_ms);
-        self.announced.shown.push((key.clone(), Some(Shown { end_ms, documents: touched })));
-        let shown = (!documents.is_empty()).then_some(Shown { end_ms, documents });
-        self.work.effects.windows.shown.push((key, shown));
+        let end_ms = row.and_then(|row| row.span.as_ref()).map_or(before.end_ms, |span| span.end_ms);
+        let after = Shown { end_ms, documents };
+        let announced = Shown { end_ms, documents: touched };
+        if after != announced {
+            let shown = (!after.documents.is_empty()).then_some(after);
+            self.work.effects.windows.shown.push((key.clone(), shown));
+        }
+        if announced != before {
+            self.announced.shown.push((key, Some(announced)));
+        }
     }
 
     fn write(&mut self, key: &CellKey, document: &ShownDocument, action: Action) {
