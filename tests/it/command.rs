@@ -272,6 +272,8 @@ fn the_demos_day_has_the_dead_letters_that_its_readme_tells_of() {
         let lines: String = events.lines().filter(|line| line.contains(topic)).map(|line| format!("{line}\n")).collect();
         fs::write(dir.path().join(format!("{file}.jsonl")), lines).unwrap();
     }
+    let searches = ["Lamp", "kettle", "lamp "].map(|query| format!("{{\"query\":\"{query}\",\"at\":1763740800000}}\n"));
+    fs::write(dir.path().join("searches.jsonl"), searches.concat()).unwrap();
     for name in ["product_search", "order_status"] {
         fs::copy(module(name), dir.path().join(format!("{name}.wasm"))).unwrap();
     }
@@ -293,4 +295,8 @@ fn the_demos_day_has_the_dead_letters_that_its_readme_tells_of() {
         [("sink".to_owned(), "91".to_owned()), ("transform".to_owned(), "77".to_owned())],
         "a weight in words, a price of NaN"
     );
+    let lamps = get_json(&format!("{url}/api/v1/trending/search?filter.key=lamp"));
+    assert_eq!(lamps["total"], 6, "one for each window: {lamps}");
+    let first = &lamps["hits"][0]["document"];
+    assert_eq!((first["rank"].as_u64(), first["count"].as_u64()), (Some(1), Some(2)), "{first}");
 }
