@@ -39,7 +39,6 @@ impl Example {
             ("index = \"products\"", format!("index = \"{name}-products\"")),
             ("index = \"trending\"", format!("index = \"{name}\"")),
             ("topic = \"trending_keywords\"", format!("topic = \"{name}.keywords\"")),
-            ("size = \"5m\"\nhop = \"30s\"", "size = \"1m\"\nhop = \"10s\"".to_owned()),
             ("retention = \"10m\"", "retention = \"10s\"".to_owned()),
             ("retention = \"1h\"", "retention = \"10s\"".to_owned()),
             ("transforms/product_search.wasm", module("product_search")),
