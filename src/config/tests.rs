@@ -153,14 +153,12 @@ url = "env:ANY"
 [pipelines.good.rows]
 documents_from = ["a"]
 [[pipelines.good.include]]
-as = "users"
-[pipelines.good.window]"#,
+as = "users""#,
         expect![[r#"
             line 1: pipelines.p.source.postgres is not built yet in this version
             line 3: pipelines.p.sink.redis is not built yet in this version
             line 4: pipelines.good.rows is not built yet in this version
             line 6: pipelines.good.include is not built yet in this version
-            line 8: pipelines.good.window is not built yet in this version
         "#]],
     );
 }
@@ -245,6 +243,16 @@ fn the_keys_of_the_rooms_joined_here_are_known() {
     let ours: Vec<String> =
         known_keys().into_iter().filter(|key| !key.starts_with("pipelines.<name>.source") && !key.contains(".sink.")).collect();
     expect![[r#"
+        pipelines.<name>.aggregate.append_only
+        pipelines.<name>.aggregate.compute
+        pipelines.<name>.aggregate.distinct
+        pipelines.<name>.aggregate.half_life
+        pipelines.<name>.aggregate.key
+        pipelines.<name>.aggregate.lower_case
+        pipelines.<name>.aggregate.time
+        pipelines.<name>.aggregate.time_unit
+        pipelines.<name>.aggregate.trim
+        pipelines.<name>.aggregate.weight
         pipelines.<name>.batch.max_bytes
         pipelines.<name>.batch.max_documents
         pipelines.<name>.batch.max_wait
@@ -259,6 +267,18 @@ fn the_keys_of_the_rooms_joined_here_are_known() {
         pipelines.<name>.transform.module
         pipelines.<name>.transform.store
         pipelines.<name>.transform.timeout
+        pipelines.<name>.window.emit
+        pipelines.<name>.window.emit_every
+        pipelines.<name>.window.gap
+        pipelines.<name>.window.grace
+        pipelines.<name>.window.hop
+        pipelines.<name>.window.idle_after
+        pipelines.<name>.window.kind
+        pipelines.<name>.window.late
+        pipelines.<name>.window.rank_by
+        pipelines.<name>.window.retention
+        pipelines.<name>.window.size
+        pipelines.<name>.window.top
         server.drain_timeout
         server.hosts
         server.listen

@@ -30,22 +30,28 @@ pub struct Documents {
 #[derive(Clone, Debug)]
 pub struct IndexNames {
     template: String,
+    /// Where it is the same for all.
+    fixed: Option<Arc<str>>,
     names: HashMap<(Arc<str>, Arc<str>), Arc<str>>,
 }
 
 impl IndexNames {
     /// Names by the sink's template; without one, the topic's name in lower case.
     pub fn new(template: Option<&str>) -> Self {
-        Self { template: template.unwrap_or("{topic}").to_owned(), names: HashMap::new() }
+        let template = template.unwrap_or("{topic}").to_owned();
+        Self { fixed: (!template.contains('{')).then(|| template.as_str().into()), template, names: HashMap::new() }
     }
 
     /// Whether the same index serves all tables.
     pub fn fixed(&self) -> Option<&str> {
-        (!self.template.contains('{')).then_some(&self.template)
+        self.fixed.as_deref()
     }
 
     /// The index of a change.
     pub fn of(&mut self, change: &Change) -> Arc<str> {
+        if let Some(fixed) = &self.fixed {
+            return fixed.clone();
+        }
         let place = (change.origin.topic.clone(), change.table.clone());
         let template = &self.template;
         // Who puts names of tables into messages may make up as many as he likes.
@@ -53,9 +59,6 @@ impl IndexNames {
             self.names.clear();
         }
         let name = self.names.entry(place).or_insert_with_key(|(topic, table)| {
-            if !template.contains('{') {
-                return template.as_str().into();
-            }
             let (schema, name) = table.rsplit_once('.').unwrap_or(("", table));
             let filled = template.replace("{topic}", topic).replace("{schema}", schema).replace("{table}", name);
             // Search servers take no capitals in an index's name.

@@ -1,10 +1,11 @@
-//! Where the lanes of a pipeline stand, as it is committed.
+//! Where the lanes of a pipeline stand, as it is committed, and as they are being read.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-use crate::event::Lane;
+use crate::event::{Lane, QuickMap};
 use crate::source::StoredPositions;
+use crate::source::decode::LaneMemory;
 use crate::state::LaneRecord;
 
 /// Committed positions, shared with the source: where a lane starts when it starts again.
@@ -38,4 +39,35 @@ impl StoredPositions for Positions {
     fn position(&self, lane: &str) -> Option<u64> {
         self.get(lane).map(|record| record.position)
     }
+}
+
+/// The reading of one lane in this run.
+#[derive(Default)]
+pub struct LaneReading {
+    /// Position after the last message.
+    last: u64,
+    /// The highest position there was.
+    highest: u64,
+    memory: LaneMemory,
+}
+
+/// What is remembered of a lane before the message that ends at `position`, and whether that message was here before. A lane
+/// that goes back was started again at its committed position: what was remembered then holds again.
+pub fn memory_of<'m>(
+    memories: &'m mut QuickMap<Lane, LaneReading>,
+    positions: &Positions,
+    lane: &Lane,
+    position: u64,
+) -> (&'m mut LaneMemory, bool) {
+    let committed = || {
+        let record = positions.get(lane);
+        record.and_then(|record| serde_json::from_slice(&record.memory).ok()).unwrap_or_default()
+    };
+    let reading = memories.entry(lane.clone()).or_insert_with(|| LaneReading { memory: committed(), ..LaneReading::default() });
+    if position <= reading.last {
+        reading.memory = committed();
+    }
+    let is_repeat = position <= reading.highest;
+    (reading.last, reading.highest) = (position, reading.highest.max(position));
+    (&mut reading.memory, is_repeat)
 }

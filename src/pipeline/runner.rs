@@ -14,7 +14,7 @@ use tokio::time::{Instant, MissedTickBehavior};
 use crate::clock::Clock;
 use crate::config::BatchSettings;
 use crate::error::Failure;
-use crate::event::Lane;
+use crate::event::{Lane, QuickMap};
 use crate::limits;
 use crate::pipeline::answered::{Answered, overtaken};
 use crate::pipeline::batch::{Backlog, Item};
@@ -23,14 +23,14 @@ use crate::pipeline::deliver::{Answer, Deliverer};
 use crate::pipeline::delivery::{Delivered, Delivery};
 use crate::pipeline::failpoint::Failpoint;
 use crate::pipeline::metrics::PipelineMetrics;
-use crate::pipeline::positions::Positions;
+use crate::pipeline::positions::{LaneReading, Positions, memory_of};
 use crate::pipeline::process::{Processor, Work, positions};
 use crate::pipeline::progress::Progress;
 use crate::pipeline::reload::Swap;
 use crate::pipeline::status::RunState;
 use crate::pipeline::truncate::Truncate;
 use crate::pipeline::windows::Windows;
-use crate::source::decode::{Decoded, Decoder, LaneMemory};
+use crate::source::decode::{Decoded, Decoder};
 use crate::source::{Arrival, Source, StoredPositions};
 use crate::transform::Transformer;
 
@@ -87,7 +87,7 @@ struct Flow {
     backlog: Backlog,
     /// When the first item of the backlog came.
     waiting_since: Option<Instant>,
-    memories: HashMap<Lane, LaneReading>,
+    memories: QuickMap<Lane, LaneReading>,
     /// The emptying of a table that is under way.
     truncating: Option<Truncate>,
     at_work: VecDeque<Work>,
@@ -104,16 +104,6 @@ struct Flow {
     has_replays: bool,
     /// Whether everything there is to read has been read.
     is_read: bool,
-}
-
-/// The reading of one lane in this run.
-#[derive(Default)]
-struct LaneReading {
-    /// Position after the last message.
-    last: u64,
-    /// The highest position there was.
-    highest: u64,
-    memory: LaneMemory,
 }
 
 impl Runner {
@@ -190,10 +180,17 @@ impl Runner {
         let timer = self.metrics.stage("decode");
         match arrival {
             Arrival::Messages(messages) => {
+                let mut last: Option<(Lane, u64)> = None;
                 for message in messages {
                     let (lane, position) = (message.lane.clone(), message.position);
                     let (memory, is_repeat) = memory_of(&mut flow.memories, &self.positions, &lane, position);
                     flow.backlog.push(message, &mut self.decoder, memory, is_repeat);
+                    // Told once for a stretch of messages: it takes a lock.
+                    if let Some((other, reached)) = last.replace((lane.clone(), position)).filter(|(other, _)| *other != lane) {
+                        self.progress.received(&other, reached);
+                    }
+                }
+                if let Some((lane, position)) = last {
                     self.progress.received(&lane, position);
                 }
             }
@@ -225,12 +222,15 @@ impl Runner {
                 continue;
             }
             if self.must_emit(flow) {
-                // What it shows is committed.
-                if !flow.at_work.is_empty() {
+                if flow.at_work.is_empty() {
+                    // What it shows is committed.
+                    self.emit(flow)?;
+                    continue;
+                }
+                // While the sink takes what is shown one batch is counted, so that neither starves the other.
+                if flow.at_work.len() > 1 || flow.at_work.iter().any(|work| work.rows_shown.is_empty()) {
                     return Ok(());
                 }
-                self.emit(flow)?;
-                continue;
             }
             if flow.truncating.is_some() || flow.backlog.starts_with_truncate() {
                 // Nothing else is at work meanwhile.
@@ -450,27 +450,6 @@ impl Runner {
         });
         lanes.collect()
     }
-}
-
-/// What is remembered of a lane before the message that ends at `position`, and whether that message was here before. A lane
-/// that goes back was started again at its committed position: what was remembered then holds again.
-fn memory_of<'m>(
-    memories: &'m mut HashMap<Lane, LaneReading>,
-    positions: &Positions,
-    lane: &Lane,
-    position: u64,
-) -> (&'m mut LaneMemory, bool) {
-    let committed = || {
-        let record = positions.get(lane);
-        record.and_then(|record| serde_json::from_slice(&record.memory).ok()).unwrap_or_default()
-    };
-    let reading = memories.entry(lane.clone()).or_insert_with(|| LaneReading { memory: committed(), ..LaneReading::default() });
-    if position <= reading.last {
-        reading.memory = committed();
-    }
-    let is_repeat = position <= reading.highest;
-    (reading.last, reading.highest) = (position, reading.highest.max(position));
-    (&mut reading.memory, is_repeat)
 }
 
 fn begin_truncate(items: &[Item]) -> Result<Truncate, Failure> {

@@ -235,11 +235,17 @@ fn what_cannot_be_used_is_refused_in_one_sentence() {
     let store = open(dir.path());
     let error = refused(dir.path());
     assert!(matches!(error, StateError::InUse(_)) && error.to_string().contains("in use by another process"), "{error}");
-    store.db.put_cf(store.family("meta").unwrap(), "format", postcard::to_stdvec(&2_u32).unwrap()).unwrap();
+    store.db.put_cf(store.family("meta").unwrap(), "format", postcard::to_stdvec(&3_u32).unwrap()).unwrap();
     drop(store);
     for error in [refused(dir.path()), Store::open_read_only(dir.path()).map(drop).unwrap_err()] {
         assert!(matches!(error, StateError::Newer(_)) && error.to_string().contains("newer version"), "{error}");
     }
+    let old = tempfile::tempdir().unwrap();
+    let store = open(old.path());
+    store.db.put_cf(store.family("meta").unwrap(), "format", postcard::to_stdvec(&1_u32).unwrap()).unwrap();
+    drop(store);
+    let error = refused(old.path());
+    assert!(matches!(error, StateError::Older(_)) && error.to_string().contains("older version"), "{error}");
     let other = tempfile::tempdir().unwrap();
     let store = open(other.path());
     drop(store);

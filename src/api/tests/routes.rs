@@ -59,7 +59,7 @@ async fn pipelines_are_listed_and_shown() {
     assert_eq!(names, ["products", "orders"]);
     expect![[r#"
         GET /admin/pipelines/orders
-          200 {"name":"orders","source":"kafka","sink":"embedded","state":"stopped","reason":"the index has no field id","remedy":"add the field, then restart the pipeline","lanes":[{"lane":"public.products/0","newest":120,"received":119,"applied":110,"durable":100}],"lag_events":20,"lag_seconds":0.5,"rates":{"events_per_second":10.0,"documents_per_second":9.5},"totals":{"events_applied":100,"events_stale":0,"events_dead":0,"events_ignored":0,"documents_indexed":0,"documents_deleted":0,"documents_unchanged":0,"documents_refused":0},"module":{"hash":"ab12","version":1,"path":"m.wasm","bytes":10,"loaded_ms":5},"last_error":{"message":"a batch was refused","kind":"unavailable","at_ms":7},"dead_letters":3}
+          200 {"name":"orders","source":"kafka","sink":"embedded","state":"stopped","reason":"the index has no field id","remedy":"add the field, then restart the pipeline","lanes":[{"lane":"public.products/0","newest":120,"received":119,"applied":110,"durable":100}],"lag_events":20,"lag_seconds":0.5,"rates":{"events_per_second":10.0,"documents_per_second":9.5},"totals":{"events_applied":100,"events_stale":0,"events_dead":0,"events_ignored":0,"events_late":0,"documents_indexed":0,"documents_deleted":0,"documents_unchanged":0,"documents_refused":0},"module":{"hash":"ab12","version":1,"path":"m.wasm","bytes":10,"loaded_ms":5},"watermark_ms":null,"last_error":{"message":"a batch was refused","kind":"unavailable","at_ms":7},"dead_letters":3}
         GET /admin/pipelines/nowhere
           404 {"error":"pipeline nowhere does not exist"}
         GET /admin/pipelines/%ff
