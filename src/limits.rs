@@ -273,8 +273,5 @@ pub const MEASURES_OF_A_CHANGE_MAX: usize = 1_000;
 /// Rows of windows that are shown, or deleted, in one step: what a sink takes in a request or two.
 pub const WINDOW_STEP_ROWS_MAX: usize = 5_000;
 
-/// Rows of windows remembered as rejected, so that each is told of once.
-pub const WINDOW_REJECTED_MAX: usize = 10_000;
-
 /// Keys of one window that are remembered as changed since it was shown last; above that all of it is looked at.
 pub const WINDOW_CHANGED_KEYS_MAX: usize = 50_000;

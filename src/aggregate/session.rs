@@ -9,7 +9,7 @@ use crate::event::Measure;
 /// The open sessions of one key, in order of time.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Sessions {
-    /// The sessions; between two of them is more than the gap.
+    /// The sessions; between two of them is more than the gap, but where one is closed: that stays here until it has been shown.
     pub open: Vec<Session>,
     /// Starts of sessions that may be shown: what is not among `open` any more is to be deleted.
     pub shown: Vec<u64>,
@@ -74,9 +74,15 @@ impl Session {
 
 impl Sessions {
     /// Adds a measure: to the session it falls into, to one of its own, or joining several.
-    pub fn add(&mut self, settings: &AggregateSettings, measure: &Measure, time_ms: u64, gap_ms: u64) {
+    /// False: it is too late, at that watermark; a session that is closed does not change.
+    pub fn add(&mut self, settings: &AggregateSettings, measure: &Measure, time_ms: u64, gap_ms: u64, watermark_ms: u64) -> bool {
         let mut session = Session::of(settings, measure, time_ms);
-        let is_near = |other: &Session| other.first_ms <= time_ms.saturating_add(gap_ms) && time_ms <= other.end_ms(gap_ms);
+        let is_open = |session: &Session| settings.closes_at(session.end_ms(gap_ms)) > watermark_ms;
+        let is_near =
+            |other: &Session| is_open(other) && other.first_ms <= time_ms.saturating_add(gap_ms) && time_ms <= other.end_ms(gap_ms);
+        if !is_open(&session) && !self.open.iter().any(is_near) {
+            return false;
+        }
         let (near, apart) = std::mem::take(&mut self.open).into_iter().partition(is_near);
         self.open = apart;
         for other in near {
@@ -84,11 +90,13 @@ impl Sessions {
         }
         let place = self.open.partition_point(|other| other.first_ms < session.first_ms);
         self.open.insert(place, session);
+        true
     }
 
     /// Takes a measure back; false: its session is closed.
-    pub fn take_back(&mut self, measure: &Measure, time_ms: u64, gap_ms: u64) -> bool {
-        let holds = |session: &Session| session.first_ms <= time_ms && time_ms <= session.last_ms;
+    pub fn take_back(&mut self, settings: &AggregateSettings, measure: &Measure, time_ms: u64, gap_ms: u64, watermark_ms: u64) -> bool {
+        let is_open = |session: &Session| settings.closes_at(session.end_ms(gap_ms)) > watermark_ms;
+        let holds = |session: &Session| is_open(session) && session.first_ms <= time_ms && time_ms <= session.last_ms;
         let Some(place) = self.open.iter().position(holds) else { return false };
         let mut session = self.open.remove(place);
         let Some(at) = session.measures.iter().position(|kept| kept.0 == time_ms && kept.1 == *measure) else {
@@ -143,6 +151,26 @@ mod tests {
         sessions.open.iter().map(|session| (session.first_ms, session.last_ms, session.counted(settings).count)).collect()
     }
 
+    #[test]
+    fn a_closed_session_does_not_change() {
+        for append_only in [true, false] {
+            let settings = AggregateSettings { append_only, grace_ms: 5, ..AggregateSettings::of_everything() };
+            let mut sessions = Sessions::default();
+            assert!(sessions.add(&settings, &measure(0), 100, GAP, 0));
+            // With the second it ends at 111 and is closed at 116.
+            assert!(sessions.add(&settings, &measure(1), 101, GAP, 114));
+            assert!(!sessions.add(&settings, &measure(2), 101, GAP, 116), "too late for any");
+            assert!(sessions.add(&settings, &measure(3), 108, GAP, 116), "a session of its own");
+            assert_eq!(shown(&sessions, &settings), [(100, 101, 2), (108, 108, 1)]);
+            assert!(sessions.add(&settings, &measure(4), 103, GAP, 119), "late, but its session is open");
+            assert_eq!(shown(&sessions, &settings), [(100, 101, 2), (103, 108, 2)]);
+            if !append_only {
+                assert!(!sessions.take_back(&settings, &measure(0), 100, GAP, 119));
+                assert!(sessions.take_back(&settings, &measure(4), 103, GAP, 119));
+            }
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn sessions_join_and_fall_apart_as_the_definition_says(
@@ -153,20 +181,20 @@ mod tests {
                 let settings = AggregateSettings { append_only, ..AggregateSettings::of_everything() };
                 let mut sessions = Sessions::default();
                 for (number, time) in times.iter().enumerate() {
-                    sessions.add(&settings, &measure(number), *time, GAP);
+                    proptest::prop_assert!(sessions.add(&settings, &measure(number), *time, GAP, 0));
                 }
                 proptest::prop_assert_eq!(shown(&sessions, &settings), expected(times.clone()));
                 if append_only { continue }
                 let mut left = Vec::new();
                 for (number, (time, is_gone)) in times.iter().zip(&gone).enumerate() {
                     if *is_gone {
-                        proptest::prop_assert!(sessions.take_back(&measure(number), *time, GAP));
+                        proptest::prop_assert!(sessions.take_back(&settings, &measure(number), *time, GAP, 0));
                     } else {
                         left.push(*time);
                     }
                 }
                 proptest::prop_assert_eq!(shown(&sessions, &settings), expected(left));
-                proptest::prop_assert!(!sessions.take_back(&measure(1_000), times[0], GAP));
+                proptest::prop_assert!(!sessions.take_back(&settings, &measure(1_000), times[0], GAP, 0));
             }
         }
     }

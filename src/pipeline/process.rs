@@ -43,7 +43,7 @@ pub struct Work {
     /// The changes that the sink has refused a document of.
     pub refused: BTreeSet<Cause>,
     /// The rows of windows that writes are of, where they are of no change; by their cause.
-    pub rows_shown: Vec<CellKey>,
+    pub rows_shown: Vec<ShownRow>,
     /// How many of the changes are withdrawn: see [`Sourced::withdrawn`].
     pub withdrawn: usize,
     /// What was counted on the way.
@@ -76,6 +76,15 @@ impl Work {
         self.changes.push(change);
         self.sources.push(source);
     }
+}
+
+/// The row of a window that a write is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownRow {
+    /// Which.
+    pub key: CellKey,
+    /// Whether it was refused before, and a dead letter tells of it.
+    pub was_refused: bool,
 }
 
 /// Where a write comes from: its place in [`Work::changes`], or in [`Work::rows_shown`].

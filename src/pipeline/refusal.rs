@@ -6,21 +6,27 @@ use std::sync::Arc;
 use crate::event::Write;
 use crate::pipeline::document;
 use crate::pipeline::process::{Cause, Processor, Work};
-use crate::state::RowKey;
+use crate::state::{RowKey, StateError};
 
 impl Processor {
     /// Sets aside the change that a refused write is of.
     ///
     /// Where later changes of the row found its document unchanged, in this batch or in one that is at work already, they stand for the row
     /// now, and wanted the same: the last of them is set aside, so that its replay is not overtaken by what it repeats.
-    pub fn refused(&mut self, work: &mut Work, at_work: &mut VecDeque<Work>, cause: Cause, write: &Write, reason: &str) {
-        if let Some(key) = work.rows_shown.get(cause).cloned() {
-            self.row_refused(work, &key, write, reason);
-            return;
+    pub fn refused(
+        &mut self,
+        work: &mut Work,
+        at_work: &mut VecDeque<Work>,
+        cause: Cause,
+        write: &Write,
+        reason: &str,
+    ) -> Result<(), StateError> {
+        if let Some(row) = work.rows_shown.get(cause).cloned() {
+            return self.row_refused(work, &row, write, reason);
         }
         let Some(row) = work.sources.get(cause).and_then(|source| source.row.clone()) else {
             self.set_aside(work, cause, reason);
-            return;
+            return Ok(());
         };
         let last = take_back(work, &row, write).unwrap_or(cause);
         self.set_aside(work, last, reason);
@@ -30,6 +36,7 @@ impl Processor {
             }
         }
         self.state.restage(&row, |record| _ = document::take_back(record, row.id(), write));
+        Ok(())
     }
 
     /// Many documents of a change may be refused; it is one dead letter.

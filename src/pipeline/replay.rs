@@ -13,7 +13,7 @@ use crate::event::{Change, JsonText, Key, Message, Operation, Origin, Version};
 use crate::pipeline::batch::Event;
 use crate::pipeline::process::{self, Processor, Work};
 use crate::source::decode::{DecodeError, Decoded, Decoder, LaneMemory};
-use crate::state::{DeadCause, DeadLetter, Effects, RowRecord};
+use crate::state::{DeadCause, DeadLetter, Effects, RowRecord, Shown, WindowEffects};
 
 /// The dead letter that an event is replayed from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,14 +45,21 @@ impl Processor {
     /// Works out dead letters as a batch of their own. With its effects they go, but for those that die again.
     pub fn replay(&mut self, letters: Vec<DeadLetter>, decoder: &mut Decoder) -> Result<Work, Failure> {
         let replayed = letters.iter().map(|letter| letter.id).collect();
-        // What is open is rendered again, as it is now.
-        let is_shown = |letter: &DeadLetter| match (&letter.cause, &mut self.windows) {
-            (DeadCause::Window { start_ms, key }, Some(windows)) => windows.show(*start_ms, &ByteString::from(key.as_str())),
-            _ => false,
-        };
-        let (_, letters): (Vec<_>, Vec<_>) = letters.into_iter().partition(is_shown);
-        let events = letters.into_iter().map(|letter| event(letter, decoder)).collect();
-        self.work_out_events(events, Effects { replayed, ..Effects::default() })
+        let (mut events, mut windows) = (Vec::with_capacity(letters.len()), WindowEffects::default());
+        for letter in letters {
+            if let (DeadCause::Window { start_ms, key }, Some(open)) = (&letter.cause, &mut self.windows)
+                && open.show(*start_ms, &ByteString::from(key.as_str()))
+            {
+                // It is rendered again as it is now, and if it is refused again, that is told.
+                let key = self.state.cell_key(*start_ms, key);
+                let shown = self.state.shown(std::slice::from_ref(&key))?.pop().flatten();
+                let shown = shown.map(|shown| Shown { is_refused: false, ..shown }).filter(|shown| !shown.is_empty());
+                windows.shown.push((key, shown));
+                continue;
+            }
+            events.push(event(letter, decoder));
+        }
+        self.work_out_events(events, Effects { replayed, windows, ..Effects::default() })
     }
 }
 

@@ -287,7 +287,7 @@ impl Runner {
         for (place, (write, answer)) in writes.iter().zip(&answers).enumerate() {
             self.metrics.answered(&write.action, answer);
             if let (Answer::Refused(reason), Some(cause)) = (answer, work.causes.get(place).copied()) {
-                self.processor.refused(&mut work, &mut flow.at_work, cause, write, reason);
+                self.processor.refused(&mut work, &mut flow.at_work, cause, write, reason)?;
             }
         }
         // What is counted is shown by another batch.

@@ -77,6 +77,15 @@ pub struct Shown {
     pub end_ms: u64,
     /// Its documents.
     pub documents: Vec<ShownDocument>,
+    /// Whether the module or the sink has refused what it comes to, and a dead letter tells of it: it is made again with every change.
+    pub is_refused: bool,
+}
+
+impl Shown {
+    /// Whether there is nothing to remember.
+    pub fn is_empty(&self) -> bool {
+        self.documents.is_empty() && !self.is_refused
+    }
 }
 
 /// A document of a row of a window.
@@ -291,7 +300,15 @@ impl PipelineState {
     pub fn announce(&self, effects: &WindowEffects) -> Result<(), StateError> {
         let mut writes = WriteBatch::default();
         self.write_windows(&mut writes, effects)?;
-        Ok(self.store.db.write(writes)?)
+        self.store.db.write(writes)?;
+        // The cache outlives a loop that ends before the batch is committed.
+        for (key, cell) in &effects.cells {
+            match cell {
+                Some(cell) => self.store.cells.insert(key.clone(), cell.clone()),
+                None => _ = self.store.cells.remove(key),
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn write_windows(&self, writes: &mut WriteBatch, effects: &WindowEffects) -> Result<(), StateError> {

@@ -123,14 +123,14 @@ fn the_top_of_each_window_is_shown_and_old_windows_leave() {
 fn windows_and_sessions_that_are_closed_are_shown_once() {
     for (kind, expected) in [
         ("kind = \"hopping\"\nsize = \"1m\"\nhop = \"30s\"", &[("23:59:30", 1), ("00:00:00", 3), ("00:00:30", 2), ("00:01:00", 1)][..]),
-        ("kind = \"session\"\ngap = \"20s\"", &[("00:00:01", 3), ("00:01:20", 1)]),
+        ("kind = \"session\"\ngap = \"20s\"", &[("00:00:01", 1), ("00:00:21", 2), ("00:01:20", 1)]),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let more = format!(
             "[pipelines.p.source.decode]\nformat = \"json\"\n[pipelines.p.aggregate]\nkey = \"query\"\ntime = \"at\"\n[pipelines.p.window]\n{kind}\nemit = \"final\"\n"
         );
         write_config(dir.path(), &more);
-        // The third comes when the first of its windows is closed.
+        // The third comes when the first of its windows, and the session it would have gone on with, are closed.
         let searches = [("a", 1, ""), ("a", 40, ""), ("a", 21, ""), ("a", 80, ""), ("b", 125, "")];
         fs::write(dir.path().join("events.jsonl"), log_of(&searches)).unwrap();
         run(dir.path());
@@ -221,6 +221,14 @@ fn a_module_measures_and_renders() {
         reasons
     };
     assert_eq!(reasons(&dead_letters(dir.path())), reasons(&expected), "each is told of once");
+
+    run(dir.path());
+    assert_eq!(reasons(&dead_letters(dir.path())), reasons(&expected), "and not again by another process, which renders all again");
+    succeed(rowmill().arg("dead").arg(dir.path().join("rowmill.toml")).args(["replay", "--all"]));
+    run(dir.path());
+    let letters = dead_letters(dir.path());
+    assert_eq!(reasons(&letters), reasons(&expected), "what is refused again is told of again");
+    assert_eq!(documents(dir.path()), indexed);
 }
 
 #[test]

@@ -290,30 +290,20 @@ fn count_in_window(settings: &AggregateSettings, key: &CellKey, step: &Step, slo
 }
 
 fn count_in_sessions(settings: &AggregateSettings, gap_ms: u64, step: &Step, slot: &mut Slot, verdict: Option<&mut Verdict>) {
-    let own_end_ms = step.time_ms.saturating_add(gap_ms);
-    let is_past = settings.closes_at(own_end_ms) <= step.watermark_ms;
     let cell = slot.cell.get_or_insert_with(|| Arc::new(Cell::Sessions(Sessions::default())));
     let Cell::Sessions(sessions) = Arc::make_mut(cell) else { return };
-    // A session that is closed stays here until it has been shown.
+    let Step { measure, time_ms, watermark_ms, .. } = step;
     let is_counted = if step.is_added {
-        let joins = sessions.open.iter().any(|session| {
-            settings.closes_at(session.end_ms(gap_ms)) > step.watermark_ms
-                && session.first_ms <= own_end_ms
-                && step.time_ms <= session.end_ms(gap_ms)
-        });
-        let is_counted = !is_past || joins;
-        if is_counted {
-            sessions.add(settings, &step.measure, step.time_ms, gap_ms);
-        }
-        is_counted
+        sessions.add(settings, measure, *time_ms, gap_ms, *watermark_ms)
     } else {
-        sessions.take_back(&step.measure, step.time_ms, gap_ms)
+        sessions.take_back(settings, measure, *time_ms, gap_ms, *watermark_ms)
     };
     slot.is_changed |= is_counted;
     if sessions.open.is_empty() && sessions.shown.is_empty() {
         slot.cell = None;
     }
     let Some(verdict) = verdict else { return };
+    let own_end_ms = time_ms.saturating_add(gap_ms);
     if is_counted {
         verdict.counted += 1;
         verdict.is_in_grace |= own_end_ms <= step.watermark_ms;

@@ -15,8 +15,8 @@ use crate::aggregate::settings::{AggregateSettings, Emit};
 use crate::aggregate::{Cell, Row, Sessions, Shape, Span, Top, Values};
 use crate::error::Failure;
 use crate::event::{Action, DocumentVersion, JsonText, Write};
-use crate::limits::{WINDOW_REJECTED_MAX, WINDOW_STEP_ROWS_MAX};
-use crate::pipeline::process::{Processor, Work};
+use crate::limits::WINDOW_STEP_ROWS_MAX;
+use crate::pipeline::process::{Processor, ShownRow, Work};
 use crate::pipeline::windows::counting::rank_of;
 use crate::pipeline::windows::{Changed, OpenWindow, Windows};
 use crate::state::{CellKey, DeadCause, DeadLetter, PipelineState, Shown, ShownDocument, StateError, WindowEffects};
@@ -62,12 +62,13 @@ impl Processor {
             index: windows.index.clone(),
             version: DocumentVersion(windows.emitted),
             knows_bodies: windows.settings.knows_bodies(),
+            was_refused: false,
             announced: WindowEffects::default(),
             writes: Vec::new(),
             work: &mut work,
         };
-        let mut rejected = Vec::new();
         let mut outcomes = outcomes.into_iter();
+        let mut rejected = Vec::new();
         for ((key, row), before) in step.rows.into_iter().zip(before) {
             let before = before.unwrap_or_default();
             let outcome = if row.is_some() {
@@ -77,7 +78,9 @@ impl Processor {
             };
             match outcome {
                 Ok(outputs) => planner.plan(key, row.as_ref(), outputs, before),
-                Err(reason) => rejected.push((key, reason)),
+                Err(reason) if !before.is_refused => rejected.push((key, reason, before)),
+                // It was told of, and comes again with every change.
+                Err(_) => {}
             }
         }
         planner.drop_deletes_of_what_is_written();
@@ -91,8 +94,9 @@ impl Processor {
         }
         work.effects.windows.closed = step.closed;
         work.writes = Arc::new(writes);
-        for (key, reason) in rejected {
-            self.reject_row(&key, &reason, &mut work);
+        for (key, reason, before) in rejected {
+            work.effects.dead.push(self.window_letter("transform", &reason, &key));
+            work.effects.windows.shown.push((key, Some(Shown { is_refused: true, ..before })));
         }
         self.state.announce(&announced)?;
         self.state.stage(work.number, &work.effects);
@@ -100,32 +104,29 @@ impl Processor {
         Ok(Some(work))
     }
 
-    /// The sink refused a document of a row: it is not taken for written, and told of.
-    pub fn row_refused(&mut self, work: &mut Work, key: &CellKey, write: &Write, reason: &str) {
-        for (shown, what) in &mut work.effects.windows.shown {
-            let documents = what.iter_mut().filter(|_| shown == key).flat_map(|shown| &mut shown.documents);
-            for document in documents.filter(|document| document.id == *write.id) {
-                document.body_hash = None;
-            }
+    /// The sink refused a document of a row: it is not taken for written, and told of, once until it is taken.
+    pub fn row_refused(&mut self, work: &mut Work, row: &ShownRow, write: &Write, reason: &str) -> Result<(), StateError> {
+        let effects = &mut work.effects.windows.shown;
+        let place = effects.iter().position(|(key, _)| *key == row.key);
+        let planned = place.map(|place| effects.swap_remove(place).1.unwrap_or_default());
+        // What is not planned stays as it was announced.
+        let shown = planned.map_or_else(
+            || Ok::<_, StateError>(self.state.shown(std::slice::from_ref(&row.key))?.pop().flatten()),
+            |shown| Ok(Some(shown)),
+        );
+        let mut shown = shown?.unwrap_or_default();
+        for document in shown.documents.iter_mut().filter(|document| document.id == *write.id) {
+            document.body_hash = None;
         }
-        let letter = self.window_letter("sink", reason, key);
-        work.effects.dead.push(letter);
-    }
-
-    /// A row that the module rejects is told of once: it is rendered again with every change.
-    fn reject_row(&mut self, key: &CellKey, reason: &str, work: &mut Work) {
-        let Some(windows) = &mut self.windows else { return };
-        if windows.rejected.len() >= WINDOW_REJECTED_MAX {
-            windows.rejected.clear();
+        if !std::mem::replace(&mut shown.is_refused, true) && !row.was_refused {
+            work.effects.dead.push(self.window_letter("sink", reason, &row.key));
         }
-        if windows.rejected.insert(key.clone()) {
-            let letter = self.window_letter("transform", reason, key);
-            work.effects.dead.push(letter);
-        }
+        work.effects.windows.shown.push((row.key.clone(), Some(shown)));
+        Ok(())
     }
 
     /// A dead letter of a row of a window.
-    pub fn window_letter(&self, stage: &str, reason: &str, key: &CellKey) -> DeadLetter {
+    fn window_letter(&self, stage: &str, reason: &str, key: &CellKey) -> DeadLetter {
         let cause = DeadCause::Window { start_ms: key.start_ms(), key: key.key().to_owned() };
         let index = self.windows.as_ref().map_or("", |windows| &windows.index);
         DeadLetter { key: Some(key.key().to_owned()), ..self.letter(stage, reason, index, cause) }
@@ -350,6 +351,8 @@ struct Planner<'w> {
     version: DocumentVersion,
     /// Whether the state keeps hashes of bodies.
     knows_bodies: bool,
+    /// Whether the row at hand was refused before.
+    was_refused: bool,
     announced: WindowEffects,
     writes: Vec<Write>,
     work: &'w mut Work,
@@ -361,7 +364,7 @@ impl Planner<'_> {
         let default_id = row.map(Row::id).unwrap_or_default();
         let mut documents: Vec<ShownDocument> = Vec::new();
         let mut touched = before.documents.clone();
-        let written = self.writes.len();
+        self.was_refused = before.is_refused;
         for output in outputs {
             match output {
                 Output::Index { target, body } => {
@@ -393,14 +396,14 @@ impl Planner<'_> {
             note_unknown(&mut touched, gone);
             self.write(&key, gone, Action::Delete);
         }
-        if self.writes.len() == written {
+        let end_ms = row.and_then(|row| row.span.as_ref()).map_or(before.end_ms, |span| span.end_ms);
+        let after = Shown { end_ms, documents, is_refused: false };
+        let announced = Shown { end_ms, documents: touched, is_refused: before.is_refused };
+        if announced.is_empty() && after.is_empty() {
             return;
         }
-        let end_ms = row.and_then(|row| row.span.as_ref()).map_or(before.end_ms, |span| span.end_ms);
-        let after = Shown { end_ms, documents };
-        let announced = Shown { end_ms, documents: touched };
         if after != announced {
-            let shown = (!after.documents.is_empty()).then_some(after);
+            let shown = (!after.is_empty()).then_some(after);
             self.work.effects.windows.shown.push((key.clone(), shown));
         }
         if announced != before {
@@ -416,7 +419,7 @@ impl Planner<'_> {
 
     fn push(&mut self, key: &CellKey, write: Write) {
         self.work.causes.push(self.work.rows_shown.len());
-        self.work.rows_shown.push(key.clone());
+        self.work.rows_shown.push(ShownRow { key: key.clone(), was_refused: self.was_refused });
         self.writes.push(write);
     }
 

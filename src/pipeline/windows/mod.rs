@@ -22,7 +22,7 @@ use crate::aggregate::{Cell, Shape, Top, Watermark};
 use crate::error::Failure;
 use crate::event::Lane;
 use crate::limits;
-use crate::state::{CellKey, PipelineState, StateError};
+use crate::state::{PipelineState, StateError};
 
 pub use metrics::WindowMetrics;
 
@@ -44,8 +44,6 @@ pub struct Windows {
     has_more: bool,
     /// The watermark at which something that is shown has been shown for long enough.
     expires_ms: Option<u64>,
-    /// Rows that were rejected, and have been told of.
-    rejected: HashSet<CellKey>,
 }
 
 /// A window that is not closed, or has not been shown since.
@@ -108,7 +106,6 @@ impl Windows {
             emitted_at: None,
             has_more: false,
             expires_ms: settings.retention_ms.map(|_| 0),
-            rejected: HashSet::new(),
         };
         match settings.shape {
             Shape::Session { gap_ms } => windows.find_sessions(state, gap_ms)?,
@@ -129,7 +126,6 @@ impl Windows {
         for window in self.open.values_mut() {
             window.changed = Changed::From(None);
         }
-        self.rejected.clear();
     }
 
     /// Has one row shown again; false: its window is closed.
