@@ -262,22 +262,7 @@ mod tests {
 
     use super::{TimeUnit, Weight, parted, weight_of, weight_of_float};
     use crate::aggregate::fields::FieldMeasure;
-    use crate::event::{Change, JsonText, Key, Operation, Origin, Version};
-
-    fn change(row: &str) -> Change {
-        Change {
-            operation: Operation::Create,
-            source: "s".into(),
-            table: "searches".into(),
-            key: None,
-            before: None,
-            after: Some(JsonText::from(row)),
-            version: Version::new(1, 0),
-            ts_ms: 5,
-            origin: Origin { topic: "t".into(), partition: 0, offset: 0 },
-            moved: None,
-        }
-    }
+    use crate::event::{Change, Key, Operation};
 
     fn fields(key: &[&str]) -> FieldMeasure {
         FieldMeasure {
@@ -293,7 +278,7 @@ mod tests {
     }
 
     fn check(measure: &FieldMeasure, row: &str, expected: Expect) {
-        let told = match measure.measure(&change(row)) {
+        let told = match measure.measure(&Change::inserted(row)) {
             Ok(Some(measure)) => format!("{} at {} weighs {}", measure.key, measure.time_ms.unwrap(), measure.weight),
             Ok(None) => "nothing".to_owned(),
             Err(reason) => reason,
@@ -326,7 +311,7 @@ mod tests {
 
     #[test]
     fn a_deleted_row_counts_for_nothing() {
-        let change = Change { operation: Operation::Delete, ..change(r#"{"query":"a","n":1,"at":1}"#) };
+        let change = Change { operation: Operation::Delete, ..Change::inserted(r#"{"query":"a","n":1,"at":1}"#) };
         assert_eq!(fields(&["query"]).measure(&change), Ok(None));
     }
 

@@ -91,3 +91,22 @@ pub enum Moved {
         at: Version,
     },
 }
+
+#[cfg(test)]
+impl Change {
+    /// A row that was inserted into a table without a key, for tests to change what they are about.
+    pub fn inserted(after: impl Into<JsonText>) -> Self {
+        Self {
+            operation: Operation::Create,
+            source: "s".into(),
+            table: "public.t".into(),
+            key: None,
+            before: None,
+            after: Some(after.into()),
+            version: Version::new(1, 0),
+            ts_ms: 0,
+            origin: Origin { topic: "t".into(), partition: 0, offset: 0 },
+            moved: None,
+        }
+    }
+}

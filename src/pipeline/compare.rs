@@ -127,24 +127,12 @@ fn named(outputs: &[Output]) -> BTreeMap<Named<'_>, Cow<'_, str>> {
 #[cfg(test)]
 mod tests {
     use super::{Comparison, Difference};
-    use crate::event::{Change, JsonText, Operation, Origin, Version};
+    use crate::event::{Change, JsonText};
     use crate::limits::DIFFERENCES_SHOWN_MAX;
     use crate::transform::{Outcome, Output, Target};
 
     fn changes(count: usize) -> Vec<Change> {
-        let change = Change {
-            operation: Operation::Create,
-            source: "s".into(),
-            table: "public.t".into(),
-            key: None,
-            before: None,
-            after: None,
-            version: Version::new(1, 0),
-            ts_ms: 0,
-            origin: Origin { topic: "t".into(), partition: 0, offset: 0 },
-            moved: None,
-        };
-        vec![change; count]
+        vec![Change::inserted("{}"); count]
     }
 
     fn index(id: &str, body: &str) -> Output {

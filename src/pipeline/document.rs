@@ -253,25 +253,14 @@ pub fn take_back(record: &mut RowRecord, row: &str, refused: &Write) -> bool {
 #[cfg(test)]
 mod tests {
     use super::IndexNames;
-    use crate::event::{Change, Operation, Origin, Version};
+    use crate::event::Change;
     use crate::limits::NAMES_SHARED_MAX;
 
     #[test]
     fn no_more_names_are_held_than_allowed_and_each_is_right() {
         let mut indexes = IndexNames::new(Some("{schema}-{table}"));
         for number in 0..NAMES_SHARED_MAX + 10 {
-            let change = Change {
-                operation: Operation::Create,
-                source: "s".into(),
-                table: format!("shop.T{number}").into(),
-                key: None,
-                before: None,
-                after: None,
-                version: Version::new(1, 0),
-                ts_ms: 0,
-                origin: Origin { topic: "t".into(), partition: 0, offset: 0 },
-                moved: None,
-            };
+            let change = Change { table: format!("shop.T{number}").into(), ..Change::inserted("{}") };
             assert_eq!(*indexes.of(&change), *format!("shop-t{number}"));
             assert!(indexes.names.len() <= NAMES_SHARED_MAX);
         }

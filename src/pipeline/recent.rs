@@ -64,24 +64,13 @@ impl RecentChanges {
 #[cfg(test)]
 mod tests {
     use super::RecentChanges;
-    use crate::event::{Change, JsonText, Message, Operation, Origin, Version};
+    use crate::event::{Change, Message, Origin, Version};
     use crate::limits::{RECENT_CHANGES_BYTES_MAX, RECENT_CHANGES_MAX};
     use crate::pipeline::process::Sourced;
     use crate::source::decode::LaneMemory;
 
     fn change(number: u64, bytes: usize) -> Change {
-        Change {
-            operation: Operation::Create,
-            source: "s".into(),
-            table: "t".into(),
-            key: None,
-            before: None,
-            after: Some(JsonText::from("x".repeat(bytes))),
-            version: Version::new(number, 0),
-            ts_ms: 0,
-            origin: Origin { topic: "t".into(), partition: 0, offset: number },
-            moved: None,
-        }
+        Change { version: Version::new(number, 0), ..Change::inserted("x".repeat(bytes)) }
     }
 
     fn source() -> Sourced {

@@ -61,9 +61,9 @@ mod tests {
     use expect_test::expect;
 
     use super::component;
+    use crate::event::Change;
     use crate::metrics::Metrics;
     use crate::transform::binary::Binary;
-    use crate::transform::guest::tests::change;
     use crate::transform::settings::{TransformSettings, World};
     use crate::transform::{Component, Engine, KeyValues, MemoryStore, Transform, TransformMetrics};
 
@@ -104,7 +104,7 @@ mod tests {
         let metrics = TransformMetrics::declare(&Metrics::detached());
         let mut transform = Transform::start(&component, &settings, &metrics).unwrap();
         let store: Arc<dyn KeyValues> = Arc::new(MemoryStore::new(0));
-        assert_eq!(transform.run(&[change("{}")], &store).unwrap().outcomes, [Err("cold".to_owned())]);
+        assert_eq!(transform.run(&[Change::inserted("{}")], &store).unwrap().outcomes, [Err("cold".to_owned())]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ fn size_bytes(change: &Change) -> usize {
 #[cfg(test)]
 mod tests {
     use super::cut;
-    use crate::transform::guest::tests::change;
+    use crate::event::Change;
 
     #[test]
     fn parts_keep_to_both_bounds_and_leave_nothing_out() {
@@ -40,7 +40,7 @@ mod tests {
             (&[40, 4, 40], 3, 10, &[1, 1, 1]),
             (&[10, 10], 3, 10, &[1, 1]),
         ] {
-            let changes: Vec<_> = sizes.iter().map(|size| change(&"x".repeat(*size))).collect();
+            let changes: Vec<_> = sizes.iter().map(|size| Change::inserted("x".repeat(*size))).collect();
             let parts: Vec<usize> = cut(&changes, changes_max, bytes_max).map(<[_]>::len).collect();
             assert_eq!(parts, expected, "{sizes:?}");
         }

@@ -229,24 +229,3 @@ impl Transform {
         gathered.outcomes
     }
 }
-
-#[cfg(test)]
-pub mod tests {
-    use crate::event::{Change, JsonText, Operation, Origin, Version};
-
-    /// A change of a row that is `after`.
-    pub fn change(after: &str) -> Change {
-        Change {
-            operation: Operation::Create,
-            source: "shop".into(),
-            table: "public.products".into(),
-            key: None,
-            before: None,
-            after: Some(JsonText::from(after)),
-            version: Version::new(1, 0),
-            ts_ms: 0,
-            origin: Origin { topic: "t".into(), partition: 0, offset: 0 },
-            moved: None,
-        }
-    }
-}

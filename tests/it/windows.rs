@@ -203,7 +203,7 @@ fn a_module_measures_and_renders() {
     fs::copy(repository("transforms/trending/events/events.jsonl"), dir.path().join("events.jsonl")).unwrap();
     let more = format!(
         "[pipelines.p.source.decode]\nformat = \"json\"\n[pipelines.p.transform]\nmodule = \"{}\"\nconfig = {{ ignore = [\"for\"] }}\n\
-         [pipelines.p.aggregate]\ncompute = [\"count\", \"distinct\"]\n[pipelines.p.window]\nkind = \"tumbling\"\nsize = \"5m\"\ngrace = \"10m\"\ntop = 20\n",
+         [pipelines.p.aggregate]\ncompute = [\"count\", \"distinct\"]\n[pipelines.p.window]\nkind = \"tumbling\"\nsize = \"5m\"\ngrace = \"10m\"\nretention = \"1h\"\ntop = 20\n",
         module("trending")
     );
     write_config(dir.path(), &more);

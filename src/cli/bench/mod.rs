@@ -67,7 +67,12 @@ pub async fn bench(options: BenchOptions) -> u8 {
     }
     let dir = std::env::temp_dir().join(format!("rowmill-bench-{}", std::process::id()));
     let measured = measure(&options, &dir).await;
-    let _ = std::fs::remove_dir_all(&dir);
+    told(measured, &dir)
+}
+
+/// Prints the figures, and leaves nothing behind.
+fn told(measured: Result<Value, String>, dir: &Path) -> u8 {
+    let _ = std::fs::remove_dir_all(dir);
     match measured {
         Ok(figures) => {
             say(format_args!("{figures:#}"));

@@ -14,7 +14,6 @@ use tokio::process::Command;
 use super::child::{Child, Finished};
 use super::load::{self, Kcat};
 use super::null_bulk::NullBulk;
-use crate::cli::{DONE, failed, say};
 
 /// How often the size of the state is looked at.
 const STATE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -73,14 +72,7 @@ enum Sink {
 pub async fn windows(options: &WindowsOptions) -> u8 {
     let dir = std::env::temp_dir().join(format!("rowmill-bench-windows-{}", std::process::id()));
     let measured = measure(options, &dir).await;
-    let _ = std::fs::remove_dir_all(&dir);
-    match measured {
-        Ok(figures) => {
-            say(format_args!("{figures:#}"));
-            DONE
-        }
-        Err(message) => failed(message),
-    }
+    super::told(measured, &dir)
 }
 
 async fn measure(options: &WindowsOptions, dir: &Path) -> Result<Value, String> {

@@ -86,26 +86,10 @@ impl Life<'_> {
             coverage::saw("letters replayed");
         }
         let durable = Arc::new(Mutex::new((self.found.clone(), positions_of(&state))));
-        let kill = if let Death::At(point, pass) = death { Some((point, pass)) } else { None };
         let (watched, synced) = (self.open(), durable.clone());
-        failpoint::arm(kill, move |point| {
-            if point == Failpoint::AfterSync {
-                *synced.lock().unwrap() = (watched.copy(), positions_of(&watched));
-            }
-        });
         let (_control, control) = watch::channel(Control::default());
         let runner = self.runner(control, durable.clone());
-        let limit = if let Death::After(limit) = death { limit } else { Duration::from_hours(24) };
-        let ran = AssertUnwindSafe(tokio::time::timeout(limit, runner.run())).catch_unwind().await;
-        let died = failpoint::disarm();
-        trace::say(|| format!("{death:?} ended at {died:?}"));
-        match (ran, died) {
-            (Err(panic), _) if !panic.is::<Killed>() => resume_unwind(panic),
-            (_, Some(point)) => coverage::saw(format!("died at {point:?}")),
-            (Ok(Ok(ended)), None) => assert_eq!(ended, Ok(Ended::CaughtUp)),
-            (Ok(Err(_)), None) => assert!(matches!(death, Death::After(_)), "it has not come to an end in a day"),
-            (Err(_), None) => unreachable!("killed without a death"),
-        }
+        live_out(runner, death, "died", move || *synced.lock().unwrap() = (watched.copy(), positions_of(&watched))).await;
         let durable = durable.lock().unwrap().0.clone();
         // Opened anew: as the next life finds it.
         Left { committed: state.copy(), durable, state: self.open() }
@@ -147,6 +131,27 @@ impl Life<'_> {
             control,
         };
         parts.runner()
+    }
+}
+
+/// Runs the loop to its end or its death, and tells `synced` when what is committed is durable. A death is seen as `deed` at its point.
+pub async fn live_out(runner: Runner, death: Death, deed: &str, mut synced: impl FnMut() + 'static) {
+    let kill = if let Death::At(point, pass) = death { Some((point, pass)) } else { None };
+    failpoint::arm(kill, move |point| {
+        if point == Failpoint::AfterSync {
+            synced();
+        }
+    });
+    let limit = if let Death::After(limit) = death { limit } else { Duration::from_hours(24) };
+    let ran = AssertUnwindSafe(tokio::time::timeout(limit, runner.run())).catch_unwind().await;
+    let died = failpoint::disarm();
+    trace::say(|| format!("{death:?} ended at {died:?}"));
+    match (ran, died) {
+        (Err(panic), _) if !panic.is::<Killed>() => resume_unwind(panic),
+        (_, Some(point)) => coverage::saw(format!("{deed} at {point:?}")),
+        (Ok(Ok(ended)), None) => assert_eq!(ended, Ok(Ended::CaughtUp)),
+        (Ok(Err(_)), None) => assert!(matches!(death, Death::After(_)), "it has not come to an end in a day"),
+        (Err(_), None) => unreachable!("killed without a death"),
     }
 }
 

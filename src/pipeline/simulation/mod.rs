@@ -232,12 +232,19 @@ fn simulate(seed: u64) -> u64 {
 
 /// Runs a share of the seeds.
 fn run_share(share: u64) {
+    let deaths = Failpoint::ALL.iter().map(|point| format!("died at {point:?}"));
+    run_seeds(SEEDS, |seed| seed % SHARES == share, simulate, MUST_HAPPEN.map(str::to_owned).into_iter().chain(deaths));
+}
+
+/// Runs those of the seeds that are `mine`, of the usual ones or of those that were asked for, and shows how to repeat what failed. With the
+/// usual ones all that `must` happen must have been seen.
+fn run_seeds(usual: Range<u64>, mine: impl Fn(u64) -> bool, simulate: fn(u64) -> u64, must: impl Iterator<Item = String>) {
     let told = std::env::var("ROWMILL_SIM_SEEDS").ok();
-    let seeds = told.as_ref().map_or(SEEDS, |told| {
+    let seeds = told.as_ref().map_or(usual, |told| {
         let (from, to) = told.split_once("..").unwrap();
         from.parse().unwrap()..to.parse().unwrap()
     });
-    let mine: Vec<u64> = seeds.filter(|seed| seed % SHARES == share).collect();
+    let mine: Vec<u64> = seeds.filter(|seed| mine(*seed)).collect();
     let mut failed = Vec::new();
     for (done, seed) in mine.iter().enumerate() {
         if catch_unwind(|| simulate(*seed)).is_err() {
@@ -251,9 +258,7 @@ fn run_share(share: u64) {
     assert!(failed.is_empty(), "{} seeds failed: {failed:?}", failed.len());
     if told.is_none() {
         let seen = coverage::seen();
-        let deaths = Failpoint::ALL.iter().map(|point| format!("died at {point:?}"));
-        let missing: Vec<String> =
-            MUST_HAPPEN.map(str::to_owned).into_iter().chain(deaths).filter(|what| !seen.contains_key(what)).collect();
+        let missing: Vec<String> = must.filter(|what| !seen.contains_key(what)).collect();
         assert!(missing.is_empty(), "never happened: {missing:?} of {seen:?}");
     }
 }

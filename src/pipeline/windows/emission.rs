@@ -78,7 +78,10 @@ impl Processor {
             };
             match outcome {
                 Ok(outputs) => planner.plan(key, row.as_ref(), outputs, before),
-                Err(reason) if !before.is_refused => rejected.push((key, reason, before)),
+                Err(reason) if !before.is_refused => {
+                    let end_ms = end_of(row.as_ref(), &before);
+                    rejected.push((key, reason, Shown { end_ms, is_refused: true, ..before }));
+                }
                 // It was told of, and comes again with every change.
                 Err(_) => {}
             }
@@ -94,9 +97,9 @@ impl Processor {
         }
         work.effects.windows.closed = step.closed;
         work.writes = Arc::new(writes);
-        for (key, reason, before) in rejected {
+        for (key, reason, shown) in rejected {
             work.effects.dead.push(self.window_letter("transform", &reason, &key));
-            work.effects.windows.shown.push((key, Some(Shown { is_refused: true, ..before })));
+            work.effects.windows.shown.push((key, Some(shown)));
         }
         self.state.announce(&announced)?;
         self.state.stage(work.number, &work.effects);
@@ -396,7 +399,7 @@ impl Planner<'_> {
             note_unknown(&mut touched, gone);
             self.write(&key, gone, Action::Delete);
         }
-        let end_ms = row.and_then(|row| row.span.as_ref()).map_or(before.end_ms, |span| span.end_ms);
+        let end_ms = end_of(row, &before);
         let after = Shown { end_ms, documents, is_refused: false };
         let announced = Shown { end_ms, documents: touched, is_refused: before.is_refused };
         if announced.is_empty() && after.is_empty() {
@@ -435,6 +438,11 @@ impl Planner<'_> {
         let mut kept = is_kept.iter();
         self.work.causes.retain(|_| kept.next().copied().unwrap_or(true));
     }
+}
+
+/// Where the window of a row ends; of one that is gone, as it was noted.
+fn end_of(row: Option<&Row>, before: &Shown) -> u64 {
+    row.and_then(|row| row.span.as_ref()).map_or(before.end_ms, |span| span.end_ms)
 }
 
 fn shown_document(target: &Target, default_id: &str, body: Option<&JsonText>) -> ShownDocument {
