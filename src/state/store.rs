@@ -161,7 +161,10 @@ impl Store {
         if !dir.join("CURRENT").exists() {
             return Err(StateError::Misfit(format!("there is no state in {}: run the pipelines first", dir.display())));
         }
-        refuse_newer_families(dir)?;
+        // Nothing is made here that is missing.
+        if refuse_newer_families(dir)?.len() < family::ALL.len() {
+            return Err(StateError::Older(dir.display().to_string()));
+        }
         let db = DB::open_cf_for_read_only(&Options::default(), dir, family::ALL, false).map_err(|error| opening(dir, &error))?;
         let store = Self::around(db, 0);
         store.refuse_other_formats(dir)?;
@@ -287,16 +290,17 @@ fn opening(dir: &Path, error: &rocksdb::Error) -> StateError {
     StateError::from(error.clone())
 }
 
-/// A family we do not know was made by a version that comes after this one.
-fn refuse_newer_families(dir: &Path) -> Result<(), StateError> {
+/// The families there are. One we do not know was made by a version that comes after this one.
+fn refuse_newer_families(dir: &Path) -> Result<Vec<String>, StateError> {
     if !dir.join("CURRENT").exists() {
-        return Ok(());
+        return Ok(Vec::new());
     }
-    let families = DB::list_cf(&Options::default(), dir).map_err(|error| opening(dir, &error))?;
-    if families.iter().any(|name| name != "default" && !family::ALL.contains(&name.as_str())) {
+    let mut families = DB::list_cf(&Options::default(), dir).map_err(|error| opening(dir, &error))?;
+    families.retain(|name| name != "default");
+    if families.iter().any(|name| !family::ALL.contains(&name.as_str())) {
         return Err(StateError::Newer(dir.display().to_string()));
     }
-    Ok(())
+    Ok(families)
 }
 
 fn database_options() -> Options {

@@ -244,6 +244,11 @@ fn what_cannot_be_used_is_refused_in_one_sentence() {
     let store = open(old.path());
     store.db.put_cf(store.family("meta").unwrap(), "format", postcard::to_stdvec(&1_u32).unwrap()).unwrap();
     drop(store);
+    let mut db = rocksdb::DB::open_cf(&rocksdb::Options::default(), old.path(), super::store::family::ALL).unwrap();
+    db.drop_cf("cells").unwrap();
+    drop(db);
+    let error = Store::open_read_only(old.path()).map(drop).unwrap_err();
+    assert!(matches!(error, StateError::Older(_)), "{error}");
     let error = refused(old.path());
     assert!(matches!(error, StateError::Older(_)) && error.to_string().contains("older version"), "{error}");
     let other = tempfile::tempdir().unwrap();
