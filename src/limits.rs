@@ -114,7 +114,7 @@ pub const SHADOW_BATCHES_MAX: usize = 1;
 pub const SOURCE_QUEUE_MESSAGES_MAX: usize = 10_000;
 
 /// Bytes of the same queue.
-pub const SOURCE_QUEUE_BYTES_MAX: usize = 32 << 20;
+pub const SOURCE_QUEUE_BYTES_MAX: usize = 8 << 20;
 
 /// How long the reader of a source with a full queue just waits; then it pauses its partitions, which throws away what was
 /// fetched ahead but lets it stay a member of its group for hours.

@@ -70,12 +70,13 @@ fn show(store: &Store, look: &Look) -> Result<Vec<serde_json::Value>, Failure> {
             Look::Store { key, limit, .. } => lines.extend(kept(state.values(), key.as_ref(), *limit)?),
             Look::Get { table, key, .. } => {
                 let (row, mut rows) = (state.key(table, key), Rows::default());
-                state.load(&mut rows, std::iter::once(row.clone()))?;
+                state.want(&mut rows, row.clone(), None);
+                state.fetch(&mut rows)?;
                 let Some(record) = rows.record(&row) else { continue };
                 let text = state.row_text(&rows, &row)?;
                 let row: Option<serde_json::Value> = text.and_then(|text| serde_json::from_str(&text).ok());
                 let documents = record.documents.iter().map(|document| {
-                    json!({"index": document.index, "id": document.id, "routing": document.routing,
+                    json!({"index": document.index(), "id": document.id(), "routing": document.routing(),
                            "version": document.version.0, "live": document.is_live})
                 });
                 lines.push(json!({

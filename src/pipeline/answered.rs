@@ -1,13 +1,13 @@
 //! The last batch that the sink has answered, and who waits for it.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Notify;
 
-use crate::event::{Action, Write};
-use crate::pipeline::process::Work;
+use crate::event::{Action, QuickMap, Write};
+use crate::pipeline::work::Work;
 
 /// Cheap to clone; clones know the same. Who waits is woken in the order they came, so that a simulation can be repeated:
 /// tokio's `watch` wakes in an order that depends on chance.
@@ -40,8 +40,9 @@ impl Answered {
 /// minute: an older write that is tried again later than that would bring the document back.
 pub fn overtaken(at_work: &VecDeque<Work>, writes: &[Write]) -> Option<u64> {
     let deletes = writes.iter().filter(|write| write.action == Action::Delete);
-    let deleted: HashSet<(&str, &str)> = deletes.map(|write| (&*write.index, &*write.id)).collect();
-    let is_deleted = |write: &Write| deleted.contains(&(&*write.index, &*write.id));
+    let deleted: QuickMap<&str, ()> = deletes.map(|write| (&*write.id, ())).collect();
+    // Where two indexes have the same id, one more wait does no harm.
+    let is_deleted = |write: &Write| deleted.contains_key(&*write.id);
     let mut before = at_work.iter().rev().filter(|work| !deleted.is_empty() && work.writes.iter().any(is_deleted));
     before.next().map(|work| work.number)
 }

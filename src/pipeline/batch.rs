@@ -79,6 +79,11 @@ impl Backlog {
         self.put(Item::Event(event.into()), size);
     }
 
+    /// Makes room for so many more.
+    pub fn reserve(&mut self, items: usize) {
+        self.items.reserve(items);
+    }
+
     /// Notes that a lane has moved on without an event.
     pub fn pass(&mut self, lane: Lane, position: u64, memory: &LaneMemory) {
         self.put(Item::Passed { lane, position, memory: memory.clone() }, 0);
@@ -106,7 +111,7 @@ impl Backlog {
 
     /// Takes the next batch: all that waits, up to the bounds, and a truncate only by itself.
     pub fn take(&mut self, settings: &BatchSettings) -> Vec<Item> {
-        let mut batch = Vec::new();
+        let mut batch = Vec::with_capacity(self.items.len().min(settings.max_documents));
         let mut bytes = 0;
         while let Some((item, size)) = self.items.front() {
             let is_alone = is_truncate(item);

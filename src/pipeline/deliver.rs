@@ -1,5 +1,6 @@
 //! Writes to verdicts: what is down is waited for, what is refused as a whole is taken apart.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,8 +62,7 @@ impl Deliverer {
     ///
     /// Fails only where a person must do something.
     pub async fn deliver(&self, writes: &[Write]) -> Result<Vec<Answer>, Failure> {
-        let indexes: HashSet<&Arc<str>> = writes.iter().map(|write| &write.index).collect();
-        self.prepare_indexes(indexes.into_iter().cloned().collect()).await?;
+        self.prepare_indexes(indexes_of(writes)).await?;
         let mut answers: Vec<Option<Answer>> = vec![None; writes.len()];
         let mut groups = self.groups(writes);
         let mut attempt = 0;
@@ -72,7 +72,7 @@ impl Deliverer {
             if !rest.is_empty() {
                 groups.push_front(rest);
             }
-            let request: Vec<Write> = group.iter().filter_map(|place| writes.get(*place).cloned()).collect();
+            let request = request_of(writes, &group);
             Failpoint::BeforeSink.pass();
             match self.sink.write(&request).await {
                 Ok(verdicts) => {
@@ -190,6 +190,26 @@ impl Deliverer {
         *attempt += 1;
         let asked = after.unwrap_or_default().min(limits::RETRY_AFTER_MAX);
         tokio::time::sleep(self.clock.jittered(delay).max(asked)).await;
+    }
+}
+
+/// The indexes of writes, each once.
+fn indexes_of(writes: &[Write]) -> Vec<Arc<str>> {
+    let mut indexes: Vec<Arc<str>> = Vec::new();
+    for stretch in writes.chunk_by(|one, next| Arc::ptr_eq(&one.index, &next.index)) {
+        indexes.extend(stretch.first().map(|write| write.index.clone()));
+    }
+    indexes.sort_unstable();
+    indexes.dedup();
+    indexes
+}
+
+/// The writes of a group; those that stand together, as nearly all groups do, are not copied.
+fn request_of<'w>(writes: &'w [Write], group: &[usize]) -> Cow<'w, [Write]> {
+    let together = group.first().zip(group.last()).filter(|(first, last)| *last - *first + 1 == group.len());
+    match together.and_then(|(first, last)| writes.get(*first..=*last)) {
+        Some(request) => Cow::Borrowed(request),
+        None => group.iter().filter_map(|place| writes.get(*place).cloned()).collect(),
     }
 }
 

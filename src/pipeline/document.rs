@@ -4,27 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytestring::ByteString;
+use smallvec::SmallVec;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::event::{Action, Change, DocumentVersion, JsonText, Operation, Version, Write};
 use crate::limits;
-use crate::pipeline::process::Sourced;
-use crate::state::{DocumentRecord, RowRecord};
+use crate::pipeline::work::Sourced;
+use crate::state::{DocumentNames, DocumentRecord, RowRecord};
 use crate::transform::{Output, Target};
 
 /// How far a document with provisional values stands below its place: a life of the process that ended before its commit may
 /// have written it, and the next one, which reads the lanes in another order, must win with the settled values. More than a
 /// row moves in one transaction.
 pub const PROVISIONAL_DROP: u64 = 16;
-
-/// What one change comes to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Documents {
-    /// For the sink, in order.
-    pub writes: Vec<Write>,
-    /// Documents whose body is as it was written last: nothing to do.
-    pub unchanged: u64,
-}
 
 /// The pipeline's index for each topic and table.
 #[derive(Clone, Debug)]
@@ -73,13 +65,31 @@ impl IndexNames {
 /// What the row produced before and does not produce now is deleted. A delete of a row that nothing is known of deletes
 /// the document of the row's own key: the state may have been lost since it was written. Where the row was known, what it
 /// produced is known too, and a document of that id is another row's.
-pub fn plan(change: &Change, outputs: Vec<Output>, record: Option<&mut RowRecord>, index: &Arc<str>, source: &Sourced) -> Documents {
+///
+/// Adds them to `writes`, and says how many documents are as they were written last.
+pub fn plan(
+    change: &Change,
+    outputs: Vec<Output>,
+    record: Option<&mut RowRecord>,
+    index: &Arc<str>,
+    source: &Sourced,
+    writes: &mut Vec<Write>,
+) -> u64 {
     let mut keyless = RowRecord::default();
     let lineage = record.unwrap_or(&mut keyless);
     lineage.documents.retain(|document| document.is_live || !document.version.is_surpassed_by(change.version));
-    let mut planner = Planner { change, index, lineage, is_provisional: source.is_provisional, planned: Documents::default() };
+    let mut planner = Planner { change, index, lineage, is_provisional: source.is_provisional, writes, unchanged: 0 };
+    let outputs = match <[Output; 1]>::try_from(outputs) {
+        // As nearly all changes are: nothing else can be left behind.
+        Ok([Output::Index { target, body }]) if planner.is_the_only(&target) => {
+            planner.put(&target, Some(body));
+            return planner.unchanged;
+        }
+        Ok(only) => only.into(),
+        Err(outputs) => outputs,
+    };
     let has_outputs = !outputs.is_empty();
-    let mut wanted: Vec<Target> = Vec::new();
+    let mut wanted: SmallVec<[Target; 1]> = SmallVec::new();
     for output in outputs {
         match output {
             Output::Index { target, body } => {
@@ -102,7 +112,7 @@ pub fn plan(change: &Change, outputs: Vec<Output>, record: Option<&mut RowRecord
     if change.is_delete() && !source.is_known && !has_outputs && orphans.is_empty() && change.key.is_some() {
         planner.write(&Target::default(), None);
     }
-    planner.planned
+    planner.unchanged
 }
 
 /// Works out what deletes all that a change may have written before its table's truncate, at that version, was read.
@@ -115,11 +125,12 @@ pub fn withdraw(
     index: &Arc<str>,
     source: &Sourced,
     at: Version,
-) -> Documents {
-    let Some(record) = record else { return Documents::default() };
-    plan(change, outputs, Some(record), index, source);
+    writes: &mut Vec<Write>,
+) -> u64 {
+    let Some(record) = record else { return 0 };
+    plan(change, outputs, Some(record), index, source, &mut Vec::new());
     let delete = Change { operation: Operation::Delete, before: None, after: None, version: at, moved: None, ..change.clone() };
-    plan(&delete, Vec::new(), Some(record), index, source)
+    plan(&delete, Vec::new(), Some(record), index, source, writes)
 }
 
 /// The writes of one change on the way.
@@ -128,10 +139,18 @@ struct Planner<'a> {
     index: &'a Arc<str>,
     lineage: &'a mut RowRecord,
     is_provisional: bool,
-    planned: Documents,
+    writes: &'a mut Vec<Write>,
+    unchanged: u64,
 }
 
 impl Planner<'_> {
+    /// Whether this is the row's own document, and the row had no other.
+    fn is_the_only(&self, target: &Target) -> bool {
+        let Target { id, index: None, routing: None } = target else { return false };
+        let is_own = id.is_none() || id.as_deref() == self.change.key.as_ref().map(|key| &*key.id);
+        is_own && self.lineage.documents.iter().all(|document| document.names.is_none())
+    }
+
     /// Plans one write (a delete without a body), unless the sink has the very same document.
     fn write(&mut self, target: &Target, body: Option<JsonText>) {
         self.leave_other_routings(target);
@@ -143,7 +162,7 @@ impl Planner<'_> {
         let last = place.and_then(|place| self.lineage.documents.get(place));
         let body_hash = body.as_ref().map(|body| xxh3_64(body.as_bytes()));
         if last.is_some_and(|last| last.is_live && body_hash.is_some() && last.body_hash == body_hash) {
-            self.planned.unchanged += 1;
+            self.unchanged += 1;
             return;
         }
         // Sinks that know no routing, and shards that two routings share, have one document of that id.
@@ -151,10 +170,9 @@ impl Planner<'_> {
         let last = known.max_by_key(|document| document.version);
         let version = DocumentVersion::after(self.change.version, last.map(|last| last.version));
         let is_lowered = self.is_provisional && last.is_none_or(|last| last.is_lowered || last.version < lowered(version));
+        let key = self.change.key.as_ref().map(|key| &*key.id);
         let record = DocumentRecord {
-            index: target.index.as_ref().map(|index| index.to_string()),
-            id: target.id.as_ref().map(|id| id.to_string()),
-            routing: target.routing.as_ref().map(|routing| routing.to_string()),
+            names: names_of(target, key),
             version,
             is_lowered,
             // What may not be the last word is written again once it is.
@@ -166,7 +184,7 @@ impl Planner<'_> {
             Some(known) => *known = record,
             None => self.lineage.documents.push(record),
         }
-        self.planned.writes.push(Write {
+        self.writes.push(Write {
             index: target.index.as_ref().map_or_else(|| self.index.clone(), |index| Arc::from(&**index)),
             id: target.id.clone().or_else(|| self.change.key.as_ref().map(|key| key.id.clone())).unwrap_or_default(),
             routing: target.routing.clone(),
@@ -176,7 +194,7 @@ impl Planner<'_> {
     }
 
     fn emit(&mut self, topic: String, key: Option<String>, body: JsonText) {
-        self.planned.writes.push(Write {
+        self.writes.push(Write {
             index: topic.into(),
             id: key.map_or_else(|| self.change.key_id().into(), ByteString::from),
             routing: None,
@@ -205,7 +223,7 @@ impl Planner<'_> {
     fn is_same(&self, document: &DocumentRecord, target: &Target) -> bool {
         let key = self.change.key.as_ref().map(|key| &*key.id);
         let index = |name: Option<&str>| name.unwrap_or(self.index) == target.index.as_deref().unwrap_or(self.index);
-        index(document.index.as_deref()) && document.id.as_deref().or(key) == target.id.as_deref().or(key)
+        index(document.index()) && document.id().or(key) == target.id.as_deref().or(key)
     }
 }
 
@@ -220,14 +238,26 @@ fn lowered(version: DocumentVersion) -> DocumentVersion {
 }
 
 fn has_routing(document: &DocumentRecord, target: &Target) -> bool {
-    document.routing.as_deref() == target.routing.as_deref()
+    document.routing() == target.routing.as_deref()
+}
+
+/// What is to be noted of a target. Whoever names the row's own key says what goes without saying.
+fn names_of(target: &Target, key: Option<&str>) -> Option<Box<DocumentNames>> {
+    let id = target.id.as_deref().filter(|id| Some(*id) != key);
+    let is_named = id.is_some() || target.index.is_some() || target.routing.is_some();
+    let names = || DocumentNames {
+        index: target.index.as_deref().map(Box::from),
+        id: id.map(Box::from),
+        routing: target.routing.as_deref().map(Box::from),
+    };
+    is_named.then(|| names().into())
 }
 
 fn target_of(document: &DocumentRecord) -> Target {
     Target {
-        id: document.id.as_deref().map(ByteString::from),
-        index: document.index.as_deref().map(ByteString::from),
-        routing: document.routing.as_deref().map(ByteString::from),
+        id: document.id().map(ByteString::from),
+        index: document.index().map(ByteString::from),
+        routing: document.routing().map(ByteString::from),
     }
 }
 
@@ -235,9 +265,9 @@ fn target_of(document: &DocumentRecord) -> Target {
 /// was to be deleted may still be there. Says whether the document is planned to stay as it was refused.
 pub fn take_back(record: &mut RowRecord, row: &str, refused: &Write) -> bool {
     let is_refused = |document: &&mut DocumentRecord| {
-        let is_same_place = document.index.as_deref().is_none_or(|index| index == &*refused.index)
-            && document.id.as_deref().unwrap_or(row) == &*refused.id
-            && document.routing.as_deref() == refused.routing.as_deref();
+        let is_same_place = document.index().is_none_or(|index| index == &*refused.index)
+            && document.id().unwrap_or(row) == &*refused.id
+            && document.routing() == refused.routing.as_deref();
         // A later change that found the body unchanged left the version as it was.
         is_same_place && written(document) == refused.version
     };

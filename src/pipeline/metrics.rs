@@ -2,12 +2,12 @@
 
 use prometheus::{Histogram, HistogramTimer, HistogramVec, IntCounterVec, IntGauge};
 
-use crate::event::Action;
+use crate::event::{QuickMap, Write};
 use crate::metrics::Metrics;
 use crate::pipeline::deliver::Answer;
-use crate::pipeline::process::Tally;
 use crate::pipeline::progress::Snapshot;
 use crate::pipeline::status::{LaneStatus, Totals};
+use crate::pipeline::work::Tally;
 
 /// The counters, gauges and histograms of one pipeline.
 #[derive(Clone, Debug)]
@@ -80,14 +80,29 @@ impl PipelineMetrics {
         self.documents.with_label_values(&["index", "unchanged"]).inc_by(tally.unchanged);
     }
 
-    /// Counts an answer of the sink.
-    pub fn answered(&self, action: &Action, answer: &Answer) {
-        let verdict = match answer {
-            Answer::Stored => "stored",
-            Answer::Stale => "stale",
-            Answer::Refused(_) => "refused",
+    /// Counts the answers of the sink to a batch.
+    pub fn answered(&self, writes: &[Write], answers: &[Answer]) {
+        let mut counts: QuickMap<[&str; 2], u64> = QuickMap::default();
+        let labels = |(write, answer): (&Write, &Answer)| {
+            let verdict = match answer {
+                Answer::Stored => "stored",
+                Answer::Stale => "stale",
+                Answer::Refused(_) => "refused",
+            };
+            [write.action.as_str(), verdict]
         };
-        self.documents.with_label_values(&[action.as_str(), verdict]).inc();
+        let mut labels = writes.iter().zip(answers).map(labels).peekable();
+        // Nearly all are alike, and come one after the other.
+        while let Some(first) = labels.next() {
+            let mut count = 1;
+            while labels.next_if_eq(&first).is_some() {
+                count += 1;
+            }
+            *counts.entry(first).or_default() += count;
+        }
+        for (labels, count) in counts {
+            self.documents.with_label_values(&labels).inc_by(count);
+        }
     }
 
     /// Counts a request that was put off.
@@ -95,9 +110,11 @@ impl PipelineMetrics {
         self.retries.with_label_values(&[reason]).inc();
     }
 
-    /// Notes how long an event took from the source's commit to the sink's answer.
-    pub fn end_to_end(&self, seconds: f64) {
-        self.end_to_end.observe(seconds);
+    /// Notes how long events took from the source's commit to the sink's answer, each in seconds.
+    pub fn end_to_end(&self, seconds: impl Iterator<Item = f64>) {
+        // Told to the others once for all.
+        let local = self.end_to_end.local();
+        seconds.for_each(|seconds| local.observe(seconds));
     }
 
     /// Sets the gauges by what the pipeline is doing.

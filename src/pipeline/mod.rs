@@ -37,6 +37,7 @@ mod reload;
 mod replay;
 mod rows;
 mod runner;
+mod settling;
 mod shadow;
 mod shelf;
 pub mod status;
@@ -45,6 +46,7 @@ pub mod supervisor;
 mod toast;
 mod truncate;
 mod windows;
+mod work;
 
 #[cfg(test)]
 mod simulation;

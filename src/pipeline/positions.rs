@@ -51,23 +51,31 @@ pub struct LaneReading {
     memory: LaneMemory,
 }
 
-/// What is remembered of a lane before the message that ends at `position`, and whether that message was here before. A lane
-/// that goes back was started again at its committed position: what was remembered then holds again.
-pub fn memory_of<'m>(
-    memories: &'m mut QuickMap<Lane, LaneReading>,
-    positions: &Positions,
-    lane: &Lane,
-    position: u64,
-) -> (&'m mut LaneMemory, bool) {
-    let committed = || {
-        let record = positions.get(lane);
-        record.and_then(|record| serde_json::from_slice(&record.memory).ok()).unwrap_or_default()
-    };
-    let reading = memories.entry(lane.clone()).or_insert_with(|| LaneReading { memory: committed(), ..LaneReading::default() });
-    if position <= reading.last {
-        reading.memory = committed();
+impl LaneReading {
+    /// The message that ends at `position` is read; says whether it was here before. A lane that goes back was started again at
+    /// its committed position: what was remembered then holds again.
+    pub fn step(&mut self, positions: &Positions, lane: &Lane, position: u64) -> bool {
+        if position <= self.last {
+            self.memory = memory_of(positions, lane);
+        }
+        let is_repeat = position <= self.highest;
+        (self.last, self.highest) = (position, self.highest.max(position));
+        is_repeat
     }
-    let is_repeat = position <= reading.highest;
-    (reading.last, reading.highest) = (position, reading.highest.max(position));
-    (&mut reading.memory, is_repeat)
+
+    /// What is remembered before the message of the last step.
+    pub fn memory(&mut self) -> &mut LaneMemory {
+        &mut self.memory
+    }
+}
+
+/// The reading of a lane; a new one begins where the lane stands.
+pub fn reading_of<'m>(readings: &'m mut QuickMap<Lane, LaneReading>, positions: &Positions, lane: &Lane) -> &'m mut LaneReading {
+    readings.entry(lane.clone()).or_insert_with(|| LaneReading { memory: memory_of(positions, lane), ..LaneReading::default() })
+}
+
+/// What decoding remembers of a lane where it was committed last.
+fn memory_of(positions: &Positions, lane: &Lane) -> LaneMemory {
+    let record = positions.get(lane);
+    record.and_then(|record| serde_json::from_slice(&record.memory).ok()).unwrap_or_default()
 }

@@ -1,16 +1,15 @@
 //! A batch worked out: gate, rows, transform, documents. No async, no sink.
 
-use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::error::Failure;
-use crate::event::{Change, Key, Lane, Message, Operation, Origin, Version, Write};
+use crate::event::{Change, Key, Lane, Message, Operation, Origin, QuickMap, Version, Write};
 use crate::limits;
 use crate::pipeline::batch::{Event, Item};
 use crate::pipeline::document::{self, IndexNames};
 use crate::pipeline::failpoint::Failpoint;
-use crate::pipeline::gate;
+use crate::pipeline::gate::{Gate, Place};
 use crate::pipeline::guest_store;
 use crate::pipeline::metrics::PipelineMetrics;
 use crate::pipeline::recent::RecentChanges;
@@ -18,132 +17,11 @@ use crate::pipeline::replay::Replay;
 use crate::pipeline::rows::{self, RowKeeper};
 use crate::pipeline::shadow::ShadowPlace;
 use crate::pipeline::windows::Windows;
+use crate::pipeline::work::{Sourced, Work};
 use crate::source::decode::{DecodeError, Decoded, LaneMemory};
 use crate::state::settings::Keep;
-use crate::state::{CellKey, DeadCause, DeadEvent, DeadLetter, Effects, LaneRecord, PipelineState, RowKey, RowRecord, Rows, StateError};
+use crate::state::{DeadCause, DeadEvent, DeadLetter, Effects, LaneRecord, PipelineState, RowKey, RowRecord, Rows, Slot, StateError};
 use crate::transform::{KeyValues, Ran, Transformer};
-
-/// A batch on its way: what it changes here, and what the sink must answer first.
-#[derive(Debug)]
-pub struct Work {
-    /// Batches are numbered in order.
-    pub number: u64,
-    /// What becomes of the state.
-    pub effects: Effects,
-    /// For the sink, in order.
-    pub writes: Arc<Vec<Write>>,
-    /// Where each write comes from.
-    pub causes: Vec<Cause>,
-    /// The changes that the gate let through, in order.
-    pub changes: Vec<Change>,
-    /// Where each of them comes from.
-    pub sources: Vec<Sourced>,
-    /// The changes that the transform has failed on or rejected: they left their rows' documents as they were.
-    pub rejected: BTreeSet<Cause>,
-    /// The changes that the sink has refused a document of.
-    pub refused: BTreeSet<Cause>,
-    /// The rows of windows that writes are of, where they are of no change; by their cause.
-    pub rows_shown: Vec<ShownRow>,
-    /// How many of the changes are withdrawn: see [`Sourced::withdrawn`].
-    pub withdrawn: usize,
-    /// What was counted on the way.
-    pub tally: Tally,
-}
-
-impl Work {
-    /// A batch of nothing so far.
-    pub fn new(number: u64) -> Self {
-        let effects = Effects::default();
-        Self {
-            number,
-            effects,
-            writes: Arc::default(),
-            causes: Vec::new(),
-            changes: Vec::new(),
-            sources: Vec::new(),
-            rejected: BTreeSet::new(),
-            refused: BTreeSet::new(),
-            rows_shown: Vec::new(),
-            withdrawn: 0,
-            tally: Tally::default(),
-        }
-    }
-}
-
-impl Work {
-    fn admit(&mut self, change: Change, source: Sourced) {
-        self.tally.applied += u64::from(source.is_event);
-        self.changes.push(change);
-        self.sources.push(source);
-    }
-}
-
-/// The row of a window that a write is of.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ShownRow {
-    /// Which.
-    pub key: CellKey,
-    /// Whether it was refused before, and a dead letter tells of it.
-    pub was_refused: bool,
-}
-
-/// Where a write comes from: its place in [`Work::changes`], or in [`Work::rows_shown`].
-pub type Cause = usize;
-
-/// Events of a batch by what became of them before the sink.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Changed something.
-    pub applied: u64,
-    /// Were older than what is known.
-    pub stale: u64,
-    /// Became dead letters.
-    pub dead: u64,
-    /// Had nothing to do.
-    pub ignored: u64,
-    /// Came too late for every window.
-    pub late: u64,
-    /// Documents that were as they had been.
-    pub unchanged: u64,
-}
-
-impl Tally {
-    /// An event that had been let through is a dead letter after all.
-    pub fn dies(&mut self, source: &Sourced) {
-        self.applied -= u64::from(source.is_event).min(self.applied);
-        self.dead += u64::from(source.is_event);
-    }
-}
-
-/// Where a change comes from, and what it is filed under.
-#[derive(Clone, Debug)]
-pub struct Sourced {
-    /// The row; none for a table without a key.
-    pub row: Option<RowKey>,
-    /// The event; none for what an event brings about besides its own change.
-    pub message: Option<Message>,
-    /// What decoding remembered of the event's lane.
-    pub memory: LaneMemory,
-    /// The dead letter it is replayed from.
-    pub replay: Option<Replay>,
-    /// Whether anything was known of the row before the change: then what is not remembered was not produced.
-    pub is_known: bool,
-    /// Whether it counts as an event; not so what one brings about besides its own change.
-    pub is_event: bool,
-    /// Whether values of its row may not be the last word: see [`crate::state::Provisional`].
-    pub is_provisional: bool,
-    /// Set where it is older than its table's last truncate: what it would write is deleted at that version.
-    pub withdrawn: Option<Version>,
-}
-
-impl Sourced {
-    /// What happens to a known row without an event of its own.
-    pub fn of_row(row: RowKey) -> Self {
-        let row = Some(row);
-        let (memory, is_known) = (LaneMemory::default(), true);
-        Self { row, message: None, memory, replay: None, is_known, is_event: false, is_provisional: false, withdrawn: None }
-    }
-}
 
 /// Works out batches, one after the other.
 pub struct Processor {
@@ -179,17 +57,18 @@ impl Processor {
     /// Works out a batch and stages its effects, so that the next one sees them.
     pub fn work_out(&mut self, items: Vec<Item>) -> Result<Work, Failure> {
         let effects = Effects { positions: positions(&items)?, ..Effects::default() };
-        let events = items.into_iter().filter_map(|item| match item {
-            Item::Event(event) => Some(*event),
+        let mut events = Vec::with_capacity(items.len());
+        events.extend(items.into_iter().filter_map(|item| match item {
+            Item::Event(event) => Some(event),
             Item::Passed { .. } => None,
-        });
-        self.work_out_events(events.collect(), effects)
+        }));
+        self.work_out_events(events, effects)
     }
 
     /// The same for events without a place in a lane; `effects` is what the batch changes besides.
-    pub fn work_out_events(&mut self, events: Vec<Event>, effects: Effects) -> Result<Work, Failure> {
-        let mut work = Work { effects, ..Work::new(self.next_batch) };
-        let mut rows = Rows::default();
+    pub fn work_out_events(&mut self, events: Vec<Box<Event>>, effects: Effects) -> Result<Work, Failure> {
+        let mut work = Work { effects, ..Work::with_capacity(self.next_batch, events.len()) };
+        let mut rows = Rows::with_capacity(events.len());
         let gate = self.metrics.stage("gate");
         self.gate(events, &mut rows, &mut work)?;
         gate.observe_duration();
@@ -203,18 +82,18 @@ impl Processor {
     }
 
     /// Lets newer changes through, in order, and brings the rows they change up to date.
-    fn gate(&mut self, events: Vec<Event>, rows: &mut Rows, work: &mut Work) -> Result<(), Failure> {
-        self.load(&events, rows)?;
-        let floors = self.floors(&events)?;
+    fn gate(&mut self, events: Vec<Box<Event>>, rows: &mut Rows, work: &mut Work) -> Result<(), Failure> {
+        let places = self.places(&events, rows)?;
+        self.state.fetch(rows)?;
         let now_ms = self.clock.now_ms();
         let keeper = RowKeeper::new(&self.state, now_ms, self.wants_before);
-        let mut gate = Gate { state: &self.state, keep: self.keep, is_log: self.is_log, now_ms, rows, keeper, work };
-        for event in events {
-            let Event { message, memory, decoded, replay } = event;
+        let mut gate = Gate { state: &self.state, keep: self.keep, now_ms, rows, keeper, work };
+        for (event, place) in events.into_iter().zip(places) {
+            let Event { message, memory, decoded, replay } = *event;
             let change = match decoded {
                 Ok(Decoded::Change(change)) => Some(change),
                 Ok(Decoded::Tombstone { table, key }) => {
-                    let row = gate.rows.record(&self.state.key(&table, &key.id));
+                    let row = place.row.as_ref().and_then(|(_, slot)| gate.rows.record_at(*slot));
                     row.and_then(|row| lone_tombstone(table, key, row, &message))
                 }
                 Ok(Decoded::Truncate { .. } | Decoded::Ignored(_)) => None,
@@ -229,36 +108,47 @@ impl Processor {
                 gate.work.tally.ignored += 1;
                 continue;
             };
-            let floor = floors.get(&change.table).copied().flatten();
-            let is_event = replay.as_ref().is_none_or(|replay| !replay.is_row);
-            let message = is_event.then_some(message);
-            let (is_known, is_provisional, withdrawn) = (false, false, None);
-            let source = Sourced { row: None, message, memory, replay, is_known, is_event, is_provisional, withdrawn };
-            gate.admit(change, source, floor)?;
+            gate.admit(change, Sourced::of_event(message, memory, replay), place)?;
         }
         work.effects.moved = gate.keeper.into_moved();
         Ok(())
     }
 
-    /// Brings in what is known of every row the events may touch, in one look-up.
-    fn load(&self, events: &[Event], rows: &mut Rows) -> Result<(), StateError> {
-        if self.is_log {
-            return Ok(());
-        }
-        let mut keys = Vec::with_capacity(events.len());
+    /// What each event is held against: its row, and the last truncate of its table.
+    fn places(&mut self, events: &[Box<Event>], rows: &mut Rows) -> Result<Vec<Place>, StateError> {
+        let mut places = Vec::with_capacity(events.len());
+        let mut last: Option<(Arc<str>, Option<Version>)> = None;
         for event in events {
+            let mut place = Place::default();
             match &event.decoded {
-                Ok(Decoded::Change(change)) => {
-                    keys.extend(change.key.as_ref().map(|key| self.state.key(&change.table, &key.id)));
-                    if self.keep == Keep::Rows {
-                        keys.extend(rows::also_touched(&self.state, change));
+                Ok(Decoded::Change(change)) if !self.is_log => {
+                    place.floor = match &last {
+                        Some((table, floor)) if Arc::ptr_eq(table, &change.table) => *floor,
+                        _ => self.state.floor(&change.table)?,
+                    };
+                    last = Some((change.table.clone(), place.floor));
+                    // Whatever is at or below the truncate, and a letter that comes again, is compared with all that is known.
+                    let is_above = place.floor.is_none_or(|floor| change.version.first > floor.first);
+                    let first = Some(change.version.first).filter(|_| is_above && event.replay.is_none());
+                    if self.keep == Keep::Rows
+                        && let Some(also) = rows::also_touched(&self.state, change)
+                    {
+                        self.state.want(rows, also, None);
                     }
+                    place.row = change.key.as_ref().map(|key| self.want(rows, &change.table, key, first));
                 }
-                Ok(Decoded::Tombstone { table, key }) => keys.push(self.state.key(table, &key.id)),
+                Ok(Decoded::Tombstone { table, key }) if !self.is_log => place.row = Some(self.want(rows, table, key, None)),
                 _ => {}
             }
+            places.push(place);
         }
-        self.state.load(rows, keys.into_iter())
+        Ok(places)
+    }
+
+    fn want(&self, rows: &mut Rows, table: &str, key: &Key, first: Option<u64>) -> (RowKey, Slot) {
+        let row = self.state.key(table, &key.id);
+        let slot = self.state.want(rows, row.clone(), first);
+        (row, slot)
     }
 
     /// Runs the user's code on what was let through, and works out the documents.
@@ -283,17 +173,16 @@ impl Processor {
             return Ok(writes);
         }
         for (cause, ((change, source), outcome)) in work.changes.iter().zip(&work.sources).zip(outcomes).enumerate() {
-            let record = source.row.as_ref().and_then(|row| rows.record_mut(row));
+            let record = source.slot.and_then(|slot| rows.record_mut_at(slot));
             let index = self.indexes.of(change);
             let planned = match source.withdrawn {
-                None => outcome.map(|outputs| document::plan(change, outputs, record, &index, source)),
-                Some(at) => Ok(document::withdraw(change, outcome.unwrap_or_default(), record, &index, source, at)),
+                None => outcome.map(|outputs| document::plan(change, outputs, record, &index, source, &mut writes)),
+                Some(at) => Ok(document::withdraw(change, outcome.unwrap_or_default(), record, &index, source, at, &mut writes)),
             };
             match planned {
-                Ok(planned) => {
-                    work.tally.unchanged += planned.unchanged;
-                    work.causes.extend(planned.writes.iter().map(|_| cause));
-                    writes.extend(planned.writes);
+                Ok(unchanged) => {
+                    work.tally.unchanged += unchanged;
+                    work.causes.resize(writes.len(), cause);
                 }
                 Err(reason) => {
                     work.rejected.insert(cause);
@@ -358,97 +247,6 @@ impl Processor {
             cause,
         }
     }
-
-    fn floors(&mut self, events: &[Event]) -> Result<HashMap<Arc<str>, Option<Version>>, StateError> {
-        let mut floors = HashMap::new();
-        for event in events {
-            if let Ok(Decoded::Change(change)) = &event.decoded
-                && !floors.contains_key(&change.table)
-            {
-                floors.insert(change.table.clone(), self.state.floor(&change.table)?);
-            }
-        }
-        Ok(floors)
-    }
-}
-
-/// The changes of one batch at the gate.
-struct Gate<'a> {
-    state: &'a PipelineState,
-    keep: Keep,
-    is_log: bool,
-    now_ms: u64,
-    rows: &'a mut Rows,
-    keeper: RowKeeper<'a>,
-    work: &'a mut Work,
-}
-
-impl Gate<'_> {
-    fn admit(&mut self, mut change: Change, mut source: Sourced, floor: Option<Version>) -> Result<(), StateError> {
-        let row = change.key.as_ref().filter(|_| !self.is_log);
-        let Some(key) = row.map(|key| self.state.key(&change.table, &key.id)) else {
-            // A row without a key has no history to compare with: its position alone keeps it from being applied twice, here and in the backlog.
-            self.work.admit(change, source);
-            return Ok(());
-        };
-        let record = self.rows.record(&key).map(AsRef::as_ref);
-        if let Some(replay) = source.replay.as_ref().filter(|replay| replay.is_again(&mut change, record, floor)) {
-            source.is_known = replay.is_known;
-            return self.admit_again(change, source, key);
-        }
-        if !gate::is_newer(change.version, record, floor) {
-            self.work.tally.stale += 1;
-            let known = record.map(|record| record.version);
-            if let Some(floor) = floor.filter(|floor| known <= Some(*floor)) {
-                self.withdraw(change, source, key, floor);
-            }
-            return Ok(());
-        }
-        source.is_known = record.is_some();
-        let refreshed = if self.keep == Keep::Rows { self.keeper.apply(self.rows, &key, &mut change)? } else { None };
-        if let Some(record) = self.rows.record_mut(&key) {
-            record.version = change.version;
-            record.deleted_ms = change.is_delete().then_some(self.now_ms);
-            if change.is_delete() {
-                record.provisional = None;
-            }
-            source.is_provisional = record.provisional.is_some();
-        }
-        source.row = Some(key);
-        self.work.admit(change, source);
-        if let Some(also) = refreshed
-            && let Some(row) = also.key.as_ref().map(|key| self.state.key(&also.table, &key.id))
-        {
-            let is_provisional = self.rows.record(&row).is_some_and(|record| record.provisional.is_some());
-            self.work.admit(also, Sourced { is_provisional, ..Sourced::of_row(row) });
-        }
-        Ok(())
-    }
-
-    /// A change that is read after the truncate of its table. Nothing is known of what it wrote, but a life of the process that
-    /// ended before its commit may have read it first, and written it: that is deleted, as the truncate would have done.
-    fn withdraw(&mut self, change: Change, source: Sourced, key: RowKey, floor: Version) {
-        let is_known = self.rows.record(&key).is_some();
-        if let Some(record) = self.rows.record_mut(&key) {
-            record.version = floor;
-            record.deleted_ms.get_or_insert(self.now_ms);
-        }
-        self.work.withdrawn += 1;
-        self.work.admit(change, Sourced { row: Some(key), is_known, is_event: false, withdrawn: Some(floor), ..source });
-    }
-
-    /// A dead letter's change that was applied to its row already, and only then died: the row stays as it is.
-    fn admit_again(&mut self, mut change: Change, mut source: Sourced, key: RowKey) -> Result<(), StateError> {
-        change.moved = None;
-        if self.keep == Keep::Rows && !change.is_delete() {
-            // With the values that it lacked when it came.
-            change.after = self.state.row_text(self.rows, &key)?.or(change.after);
-        }
-        source.is_provisional = self.rows.record(&key).is_some_and(|record| record.provisional.is_some());
-        source.row = Some(key);
-        self.work.admit(change, source);
-        Ok(())
-    }
 }
 
 /// The delete that a tombstone stands for, when the row is there.
@@ -487,10 +285,15 @@ fn cut(key: &str) -> String {
 
 /// Where each lane stands after the batch.
 pub fn positions(items: &[Item]) -> Result<Vec<(Lane, LaneRecord)>, Failure> {
-    let mut last: HashMap<&Lane, (u64, &LaneMemory)> = HashMap::new();
-    for item in items {
+    let mut last: QuickMap<&Lane, (u64, &LaneMemory)> = QuickMap::default();
+    let mut after: Option<&Lane> = None;
+    // From the end, so that of each stretch of a lane only its last is looked at.
+    for item in items.iter().rev() {
         let (lane, position, memory) = item.place();
-        last.insert(lane, (position, memory));
+        if !after.is_some_and(|after| Arc::ptr_eq(after, lane)) {
+            last.entry(lane).or_insert((position, memory));
+        }
+        after = Some(lane);
     }
     let record = |(lane, (position, memory)): (&Lane, (u64, &LaneMemory))| {
         let memory = serde_json::to_vec(memory).map_err(|error| Failure::bug(format!("a lane's memory cannot be kept: {error}")))?;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::event::{Change, Message};
 use crate::limits;
-use crate::pipeline::process::Sourced;
+use crate::pipeline::work::Sourced;
 use crate::transform::Outcome;
 
 /// The last changes, bounded by count and bytes.
@@ -66,7 +66,7 @@ mod tests {
     use super::RecentChanges;
     use crate::event::{Change, Message, Origin, Version};
     use crate::limits::{RECENT_CHANGES_BYTES_MAX, RECENT_CHANGES_MAX};
-    use crate::pipeline::process::Sourced;
+    use crate::pipeline::work::Sourced;
     use crate::source::decode::LaneMemory;
 
     fn change(number: u64, bytes: usize) -> Change {
@@ -76,8 +76,7 @@ mod tests {
     fn source() -> Sourced {
         let origin = Origin { topic: "t".into(), partition: 0, offset: 0 };
         let message = Message { lane: "l".into(), position: 0, origin, timestamp_ms: 0, key: None, value: None, headers: Vec::new() };
-        let (memory, is_known, is_event, is_provisional) = (LaneMemory::default(), false, true, false);
-        Sourced { row: None, message: Some(message), memory, replay: None, is_known, is_event, is_provisional, withdrawn: None }
+        Sourced::of_event(message, LaneMemory::default(), None)
     }
 
     fn kept(recent: &RecentChanges) -> Vec<u64> {

@@ -1,11 +1,11 @@
 //! A write that the sink will never take: whose dead letter it is, and what must not be believed to be there.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use crate::event::Write;
 use crate::pipeline::document;
-use crate::pipeline::process::{Cause, Processor, Work};
+use crate::pipeline::process::Processor;
+use crate::pipeline::work::{Cause, Work};
 use crate::state::{RowKey, StateError};
 
 impl Processor {
@@ -53,7 +53,7 @@ impl Processor {
 fn take_back(work: &mut Work, row: &RowKey, write: &Write) -> Option<Cause> {
     let mut is_last_word = false;
     for change in work.effects.rows.iter_mut().filter(|change| change.key == *row) {
-        is_last_word |= document::take_back(Arc::make_mut(&mut change.record), row.id(), write);
+        is_last_word |= document::take_back(&mut change.record, row.id(), write);
     }
     let mut changes = work.sources.iter().enumerate().rev();
     let last = changes.find(|(place, source)| source.row.as_ref() == Some(row) && !work.rejected.contains(place));

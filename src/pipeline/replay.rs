@@ -11,7 +11,8 @@ use bytestring::ByteString;
 use crate::error::Failure;
 use crate::event::{Change, JsonText, Key, Message, Operation, Origin, Version};
 use crate::pipeline::batch::Event;
-use crate::pipeline::process::{self, Processor, Work};
+use crate::pipeline::process::{self, Processor};
+use crate::pipeline::work::Work;
 use crate::source::decode::{DecodeError, Decoded, Decoder, LaneMemory};
 use crate::state::{DeadCause, DeadLetter, Effects, RowRecord, Shown, WindowEffects};
 
@@ -57,7 +58,7 @@ impl Processor {
                 windows.shown.push((key, shown));
                 continue;
             }
-            events.push(event(letter, decoder));
+            events.push(event(letter, decoder).into());
         }
         self.work_out_events(events, Effects { replayed, windows, ..Effects::default() })
     }

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use crate::event::{Change, JsonText, Key, Moved, Operation, Version};
 use crate::pipeline::toast;
-use crate::state::{Half, MovedRow, PipelineState, Provisional, RowKey, Rows, StateError, Text};
+use crate::state::{Half, MovedRow, PipelineState, Provisional, RowKey, RowRecord, Rows, StateError, Text};
 
 /// The row besides its own that a change may touch.
 pub fn also_touched(state: &PipelineState, change: &Change) -> Option<RowKey> {
@@ -122,12 +122,12 @@ impl<'a> RowKeeper<'a> {
             }
             (_, Some(after)) => {
                 let old_key = self.state.key(&change.table, &from.id);
-                let is_before = |record: &Arc<crate::state::RowRecord>| record.deleted_ms.is_none() && record.version < change.version;
+                let is_before = |record: &RowRecord| record.deleted_ms.is_none() && record.version < change.version;
                 let old = if rows.record(&old_key).is_some_and(is_before) { self.state.row_text(rows, &old_key)? } else { None };
                 let Some(filled) = toast::fill(&after, old.as_deref()) else { return Ok(()) };
                 change.after = Some(filled.row);
                 let columns = filled.columns.into_iter().chain(filled.lacking).collect();
-                Some(Provisional { from: from.id.to_string(), at, columns })
+                Some(Box::new(Provisional { from: from.id.to_string(), at, columns }))
             }
             (_, None) => None,
         };
@@ -148,11 +148,12 @@ impl<'a> RowKeeper<'a> {
         at: Version,
         waiting: Key,
         old: &JsonText,
-        still: Option<Provisional>,
+        still: Option<Box<Provisional>>,
     ) -> Result<Option<Change>, StateError> {
         let key = self.state.key(&change.table, &waiting.id);
         // Whoever waits may have got its place by moving on: then it is none of the rows that this change names.
-        self.state.load(rows, std::iter::once(key.clone()))?;
+        self.state.want(rows, key.clone(), None);
+        self.state.fetch(rows)?;
         let provisional = rows.record(&key).and_then(|record| record.provisional.clone()).filter(|p| p.at == at);
         let (Some(provisional), Some(row)) = (provisional, self.state.row_text(rows, &key)?) else { return Ok(None) };
         let still = narrowed(still, &provisional.columns);
@@ -175,7 +176,7 @@ impl<'a> RowKeeper<'a> {
         waiting: &Key,
         left_at: Version,
         old: &JsonText,
-        still: Option<Provisional>,
+        still: Option<Box<Provisional>>,
     ) -> Result<Option<Change>, StateError> {
         let left = self.state.key(&change.table, &waiting.id).moving(left_at, Half::Left);
         let Some(MovedRow::Left { row, provisional: Some(provisional), at_ms }) = self.note(&left)? else { return Ok(None) };
@@ -211,7 +212,7 @@ fn fill(rows: &mut Rows, key: &RowKey, change: &mut Change, old: Option<&str>) {
         // What the row has set itself since is not provisional any more.
         let set = toast::set_by(after, &provisional.columns);
         let columns: Vec<String> = provisional.columns.iter().filter(|column| !set.contains(column)).cloned().collect();
-        record.provisional = (!columns.is_empty()).then_some(Provisional { columns, ..provisional });
+        record.provisional = (!columns.is_empty()).then(|| Box::new(Provisional { columns, ..*provisional }));
     }
     if let Some(filled) = toast::may_lack_values(after).then(|| toast::fill(after, old)).flatten() {
         change.after = Some(filled.row);
@@ -219,7 +220,7 @@ fn fill(rows: &mut Rows, key: &RowKey, change: &mut Change, old: Option<&str>) {
 }
 
 /// What stays provisional of values of which only `columns` were taken on.
-fn narrowed(provisional: Option<Provisional>, columns: &[String]) -> Option<Provisional> {
+fn narrowed(provisional: Option<Box<Provisional>>, columns: &[String]) -> Option<Box<Provisional>> {
     let mut provisional = provisional?;
     provisional.columns.retain(|column| columns.contains(column));
     (!provisional.columns.is_empty()).then_some(provisional)

@@ -23,13 +23,15 @@ use crate::pipeline::deliver::{Answer, Deliverer};
 use crate::pipeline::delivery::{Delivered, Delivery};
 use crate::pipeline::failpoint::Failpoint;
 use crate::pipeline::metrics::PipelineMetrics;
-use crate::pipeline::positions::{LaneReading, Positions, memory_of};
-use crate::pipeline::process::{Processor, Work, positions};
+use crate::pipeline::positions::{LaneReading, Positions, reading_of};
+use crate::pipeline::process::{Processor, positions};
 use crate::pipeline::progress::Progress;
 use crate::pipeline::reload::Swap;
+use crate::pipeline::settling::Settling;
 use crate::pipeline::status::RunState;
 use crate::pipeline::truncate::Truncate;
 use crate::pipeline::windows::Windows;
+use crate::pipeline::work::Work;
 use crate::source::decode::{Decoded, Decoder};
 use crate::source::{Arrival, Source, StoredPositions};
 use crate::transform::Transformer;
@@ -97,7 +99,7 @@ struct Flow {
     /// Lanes that stood behind their ends at the start: they were made anew, and are yet to be read.
     beyond: HashMap<Lane, u64>,
     is_finished: bool,
-    is_unsettled: bool,
+    settling: Settling,
     /// [`Control::replays`] as last seen.
     replays: u64,
     /// Whether dead letters may be there to be replayed.
@@ -134,7 +136,7 @@ impl Runner {
             // What is down may stay so: then a restart leaves what is at work to be read again.
             let leaves = is_restarting && self.progress.is_sink_in_trouble();
             if is_ending && (flow.at_work.is_empty() || leaves) {
-                self.settle(&mut flow)?;
+                self.settle(&mut flow).await?;
                 return Ok(match control {
                     Control { is_draining: true, .. } => Ended::Drained,
                     _ if caught_up => Ended::CaughtUp,
@@ -165,6 +167,7 @@ impl Runner {
                     // Whoever asked may have gone.
                     let _ = done.send(());
                 }
+                positions = flow.settling.durable(), if flow.settling.is_under_way() => self.settled(&positions?),
                 _ = tick.tick() => self.look_around(&mut flow)?,
                 changed = self.control.changed() => changed.map_err(|_| Failure::bug("nobody holds the pipeline's control"))?,
                 arrival = self.source.next(), if reads => self.receive(&mut flow, arrival?),
@@ -180,23 +183,24 @@ impl Runner {
         let timer = self.metrics.stage("decode");
         match arrival {
             Arrival::Messages(messages) => {
-                let mut last: Option<(Lane, u64)> = None;
-                for message in messages {
-                    let (lane, position) = (message.lane.clone(), message.position);
-                    let (memory, is_repeat) = memory_of(&mut flow.memories, &self.positions, &lane, position);
-                    flow.backlog.push(message, &mut self.decoder, memory, is_repeat);
-                    // Told once for a stretch of messages: it takes a lock.
-                    if let Some((other, reached)) = last.replace((lane.clone(), position)).filter(|(other, _)| *other != lane) {
-                        self.progress.received(&other, reached);
+                flow.backlog.reserve(messages.len());
+                let mut messages = messages.into_iter().peekable();
+                // Most come in stretches of one lane: what is known of it is looked up once for each.
+                while let Some(lane) = messages.peek().map(|message| message.lane.clone()) {
+                    let reading = reading_of(&mut flow.memories, &self.positions, &lane);
+                    let mut reached = 0;
+                    while let Some(message) = messages.next_if(|message| Arc::ptr_eq(&message.lane, &lane)) {
+                        reached = message.position;
+                        let is_repeat = reading.step(&self.positions, &lane, reached);
+                        flow.backlog.push(message, &mut self.decoder, reading.memory(), is_repeat);
                     }
-                }
-                if let Some((lane, position)) = last {
-                    self.progress.received(&lane, position);
+                    self.progress.received(&lane, reached);
                 }
             }
             Arrival::Passed { lane, position } => {
-                let (memory, _) = memory_of(&mut flow.memories, &self.positions, &lane, position);
-                flow.backlog.pass(lane.clone(), position, memory);
+                let reading = reading_of(&mut flow.memories, &self.positions, &lane);
+                reading.step(&self.positions, &lane, position);
+                flow.backlog.pass(lane.clone(), position, reading.memory());
                 self.progress.received(&lane, position);
             }
             Arrival::Anew { lane } => {
@@ -260,8 +264,7 @@ impl Runner {
     /// Hands the writes of a batch to the sink.
     fn dispatch(&mut self, flow: &mut Flow, work: Work) {
         let (deliverer, metrics, writes) = (self.deliverer.clone(), self.metrics.clone(), work.writes.clone());
-        let before = overtaken(&flow.at_work, &writes);
-        let answered = flow.answered.clone();
+        let (before, answered) = (overtaken(&flow.at_work, &writes), flow.answered.clone());
         flow.at_work.push_back(work);
         flow.with_sink.push_back(Delivery::start(async move {
             if writes.is_empty() {
@@ -284,17 +287,15 @@ impl Runner {
         Failpoint::Answered.pass();
         let now_ms = self.clock.now_ms();
         let writes = work.writes.clone();
+        self.metrics.answered(&writes, &answers);
         for (place, (write, answer)) in writes.iter().zip(&answers).enumerate() {
-            self.metrics.answered(&write.action, answer);
             if let (Answer::Refused(reason), Some(cause)) = (answer, work.causes.get(place).copied()) {
                 self.processor.refused(&mut work, &mut flow.at_work, cause, write, reason)?;
             }
         }
         // What is counted is shown by another batch.
         let shown = work.changes.iter().filter(|change| change.ts_ms > 0 && self.processor.windows.is_none());
-        for change in shown {
-            self.metrics.end_to_end(now_ms.saturating_sub(change.ts_ms) as f64 / 1000.0);
-        }
+        self.metrics.end_to_end(shown.map(|change| now_ms.saturating_sub(change.ts_ms) as f64 / 1000.0));
         self.metrics.count(&work.tally);
         let courier = self.courier.clone().filter(|_| !work.effects.dead.is_empty());
         let letters = courier.map(|courier| (courier.writes(&work.effects.dead), courier));
@@ -323,7 +324,7 @@ impl Runner {
             self.positions.set(lane, record);
         }
         self.progress.applied(&reached, ts_ms);
-        flow.is_unsettled = true;
+        flow.settling.committed();
         Ok(())
     }
 
@@ -377,18 +378,40 @@ impl Runner {
         Ok(())
     }
 
-    /// Makes what is committed durable, and tells the source.
-    fn settle(&mut self, flow: &mut Flow) -> Result<(), Failure> {
-        if !flow.is_unsettled {
-            return Ok(());
+    /// Makes all that is committed durable, and tells the source.
+    async fn settle(&mut self, flow: &mut Flow) -> Result<(), Failure> {
+        if flow.settling.is_under_way() {
+            let positions = flow.settling.durable().await?;
+            self.settled(&positions);
         }
-        self.sync()?;
-        let positions = self.positions.all();
-        self.source.settle(&positions);
-        Failpoint::Settled.pass();
-        self.progress.durable(&positions);
-        flow.is_unsettled = false;
+        self.settle_now(flow)
+    }
+
+    fn settle_now(&mut self, flow: &mut Flow) -> Result<(), Failure> {
+        if flow.settling.is_due() {
+            self.sync()?;
+            self.settled(&self.positions.all());
+            flow.settling.ended();
+        }
         Ok(())
+    }
+
+    /// Begins to make durable what is committed, beside the loop.
+    fn begin_to_settle(&mut self, flow: &mut Flow) -> Result<(), Failure> {
+        if !is_multi_threaded() {
+            return self.settle_now(flow);
+        }
+        if flow.settling.is_due() {
+            flow.settling.begin(self.processor.state.store().clone(), self.positions.all());
+        }
+        Ok(())
+    }
+
+    /// All before these positions is durable.
+    fn settled(&self, positions: &[(Lane, u64)]) {
+        self.source.settle(positions);
+        Failpoint::Settled.pass();
+        self.progress.durable(positions);
     }
 
     fn sync(&self) -> Result<(), Failure> {
@@ -401,7 +424,7 @@ impl Runner {
 
     /// What is done at every tick.
     fn look_around(&mut self, flow: &mut Flow) -> Result<(), Failure> {
-        self.settle(flow)?;
+        self.begin_to_settle(flow)?;
         let newest = self.source.newest();
         self.progress.newest(&newest);
         if let Some(windows) = &mut self.processor.windows {
@@ -468,9 +491,10 @@ fn begin_truncate(items: &[Item]) -> Result<Truncate, Failure> {
 
 /// Runs work that takes milliseconds of a core without holding up the other tasks of this thread.
 fn blocking<T>(work: impl FnOnce() -> T) -> T {
-    // A simulation runs everything on one thread, in one order.
-    match tokio::runtime::Handle::current().runtime_flavor() {
-        tokio::runtime::RuntimeFlavor::MultiThread => tokio::task::block_in_place(work),
-        _ => work(),
-    }
+    if is_multi_threaded() { tokio::task::block_in_place(work) } else { work() }
+}
+
+/// A simulation runs everything on one thread, in one order.
+fn is_multi_threaded() -> bool {
+    tokio::runtime::Handle::current().runtime_flavor() == tokio::runtime::RuntimeFlavor::MultiThread
 }

@@ -1,14 +1,13 @@
-//! All pipelines of a process: each in a task of its own, started and stopped alone.
+//! All pipelines of a process: each on a thread of its own, started and stopped alone.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::FutureExt;
-use futures::future::{BoxFuture, Shared};
+use futures::future::{AbortHandle, Aborted, BoxFuture, Shared, abortable};
 use prometheus::{IntCounterVec, Registry};
-use tokio::sync::watch;
-use tokio::task::AbortHandle;
+use tokio::sync::{oneshot, watch};
 
 use crate::clock::Clock;
 use crate::config::{PipelinePlan, Plan, ServerSettings};
@@ -66,7 +65,7 @@ pub(super) struct Serving {
     pub(super) is_draining: bool,
 }
 
-/// A pipeline and the task that runs it.
+/// A pipeline and what runs it.
 pub(super) struct Handle {
     pub(super) pipeline: Arc<Pipeline>,
     task: OnceLock<(AbortHandle, Shared<BoxFuture<'static, Result<Ended, Failure>>>)>,
@@ -217,11 +216,28 @@ impl Handle {
     }
 
     /// Starts the pipeline, once.
+    ///
+    /// On a thread of its own: it works for milliseconds without a wait, and what it allocates is freed where it came from.
     fn start(&self) {
         self.task.get_or_init(|| {
-            let task = tokio::spawn(supervise(self.pipeline.clone(), self.pipeline.control.subscribe()));
-            let abort = task.abort_handle();
-            let ended = task.map(|ended| ended.unwrap_or_else(|error| Err(Failure::bug(format!("the pipeline ended: {error}")))));
+            let (supervised, abort) = abortable(supervise(self.pipeline.clone(), self.pipeline.control.subscribe()));
+            let (tell, told) = oneshot::channel();
+            let runtime = tokio::runtime::Handle::current();
+            let work = move || {
+                let ended = runtime.block_on(supervised);
+                // Nobody need wait for it.
+                let _ = tell.send(ended);
+            };
+            let spawned = std::thread::Builder::new().name(self.pipeline.plan.name.clone()).spawn(work);
+            let ended = async move {
+                let broken = |why: &dyn std::fmt::Display| Err(Failure::bug(format!("the pipeline ended: {why}")));
+                match (spawned, told.await) {
+                    (Err(error), _) => Err(Failure::unavailable(format!("cannot start a thread for the pipeline: {error}"))),
+                    (Ok(_), Ok(Ok(ended))) => ended,
+                    (Ok(_), Ok(Err(Aborted))) => broken(&Aborted),
+                    (Ok(_), Err(error)) => broken(&error),
+                }
+            };
             (abort, ended.boxed().shared())
         });
     }
@@ -243,9 +259,16 @@ impl Handle {
         if tokio::time::timeout(longest, self.ended()).await.is_err() {
             tracing::warn!(pipeline = self.pipeline.plan.name, "the batches at work took too long: they are read again");
             self.task.get().into_iter().for_each(|(abort, _)| abort.abort());
-            // Aborted tasks end at their next wait.
+            // It ends at its next wait.
             let _ = self.ended().await;
         }
+    }
+}
+
+impl Drop for Handle {
+    /// No thread outlives those who could stop it.
+    fn drop(&mut self) {
+        self.task.get().into_iter().for_each(|(abort, _)| abort.abort());
     }
 }
 

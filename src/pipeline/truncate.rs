@@ -6,7 +6,8 @@ use crate::error::Failure;
 use crate::event::{Change, Key, Lane, Operation, Origin, Version};
 use crate::limits;
 use crate::pipeline::document;
-use crate::pipeline::process::{Processor, Sourced, Tally, Work};
+use crate::pipeline::process::Processor;
+use crate::pipeline::work::{Sourced, Tally, Work};
 use crate::state::{LaneRecord, RowChange, RowKey, Text};
 
 /// The emptying of one table, while it goes on.
@@ -43,19 +44,17 @@ impl Processor {
         let mut measured = Vec::new();
         for (cause, (row, mut record)) in rows.into_iter().enumerate() {
             let change = delete_of(truncate, row.id());
-            let remembered = Arc::make_mut(&mut record);
+            let remembered = &mut record;
             remembered.version = truncate.version;
             remembered.deleted_ms = Some(self.clock.now_ms());
             remembered.provisional = None;
             measured.append(&mut remembered.measured);
             let index = self.indexes.of(&change);
             let source = Sourced::of_row(row.clone());
-            let planned = match &self.windows {
-                None => document::plan(&change, Vec::new(), Some(remembered), &index, &source),
-                Some(_) => document::Documents::default(),
-            };
-            work.causes.extend(planned.writes.iter().map(|_| cause));
-            writes.extend(planned.writes);
+            if self.windows.is_none() {
+                document::plan(&change, Vec::new(), Some(remembered), &index, &source, &mut writes);
+            }
+            work.causes.resize(writes.len(), cause);
             work.effects.rows.push(RowChange { key: row, record, text: Text::Removed });
             work.changes.push(change);
             work.sources.push(source);

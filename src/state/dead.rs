@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use rocksdb::{IteratorMode, ReadOptions, WriteBatch, WriteOptions};
+use rocksdb::{IteratorMode, ReadOptions, WriteBatch};
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Lane, Message, Origin, Version};
@@ -218,7 +218,7 @@ impl PipelineState {
             after.remove(*id);
             after.replays.remove(id);
         }
-        self.store.db.write_opt(writes, &WriteOptions::default())?;
+        self.store.write(writes)?;
         *book = after;
         Ok(ids.len() as u64)
     }
@@ -238,7 +238,7 @@ impl PipelineState {
         for id in &ids {
             writes.put_cf(family, numbered(self.number, *id), []);
         }
-        self.store.db.write_opt(writes, &WriteOptions::default())?;
+        self.store.write(writes)?;
         // Whoever asked may end at once.
         self.store.sync()?;
         book.replays.extend(&ids);

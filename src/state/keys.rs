@@ -1,7 +1,10 @@
 //! What rows, lanes and dead letters are filed under.
 
-use std::borrow::Borrow;
-use std::sync::Arc;
+use std::cmp::Ordering;
+use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::{Arc, LazyLock};
+
+use smallvec::SmallVec;
 
 use crate::event::Version;
 
@@ -17,17 +20,25 @@ pub enum Half {
     Awaited,
 }
 
-/// What a row is filed under: pipeline, table and key id, in the order of bytes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct RowKey(Arc<[u8]>);
+/// What a row is filed under: pipeline, table and key id, in the order of bytes. Hashed once, for it is looked up many times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowKey {
+    hash: u64,
+    bytes: Arc<[u8]>,
+}
+
+/// Keys come from outside: who knew the seed could make many share a hash.
+static SEEDS: LazyLock<[foldhash::quality::RandomState; 2]> = LazyLock::new(Default::default);
 
 impl RowKey {
     /// The key of one row.
     pub(super) fn new(pipeline: u32, table: &str, id: &str) -> Self {
-        let mut bytes = Vec::with_capacity(5 + table.len() + id.len());
-        bytes.extend_from_slice(&table_prefix(pipeline, table));
+        let mut bytes: SmallVec<[u8; 128]> = SmallVec::with_capacity(5 + table.len() + id.len());
+        bytes.extend_from_slice(&pipeline.to_be_bytes());
+        bytes.extend_from_slice(table.as_bytes());
+        bytes.push(SEPARATOR);
         bytes.extend_from_slice(id.as_bytes());
-        Self(bytes.into())
+        Self::from_bytes(&bytes)
     }
 
     /// What a note about this row's move is filed under; `at` tells it from other moves that the row may be on at once.
@@ -37,35 +48,59 @@ impl RowKey {
             Half::Awaited => 1,
         };
         let (first, second) = (at.first.to_be_bytes(), at.second.to_be_bytes());
-        RowKey([&*self.0, &first, &second, &[half]].concat().into())
+        RowKey::from_bytes(&[&*self.bytes, &first, &second, &[half]].concat())
     }
 
     /// A key as it was read from the database.
     pub(super) fn from_bytes(bytes: &[u8]) -> Self {
-        Self(bytes.into())
+        let [seed, _] = &*SEEDS;
+        Self { hash: seed.hash_one(bytes), bytes: bytes.into() }
+    }
+
+    /// A number for the key, the same in one process.
+    pub(super) fn hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Another such number, independent of the first.
+    pub(super) fn second_hash(&self) -> u64 {
+        let [_, seed] = &*SEEDS;
+        seed.hash_one(&*self.bytes)
     }
 
     /// The bytes of the key.
     pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 
     /// The key's id: what stands behind the table.
     pub fn id(&self) -> &str {
-        let id = self.0.iter().skip(4).position(|byte| *byte == SEPARATOR).and_then(|place| self.0.get(place + 5..));
+        let id = self.bytes.iter().skip(4).position(|byte| *byte == SEPARATOR).and_then(|place| self.bytes.get(place + 5..));
         id.and_then(|id| std::str::from_utf8(id).ok()).unwrap_or_default()
     }
 }
 
-impl Borrow<[u8]> for RowKey {
-    fn borrow(&self) -> &[u8] {
-        &self.0
+impl Hash for RowKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.hash);
+    }
+}
+
+impl Ord for RowKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.bytes.cmp(&other.bytes)
+    }
+}
+
+impl PartialOrd for RowKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
 impl AsRef<[u8]> for RowKey {
     fn as_ref(&self) -> &[u8] {
-        &self.0
+        &self.bytes
     }
 }
 

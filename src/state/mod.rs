@@ -14,11 +14,13 @@ mod copy;
 mod dead;
 mod keys;
 mod record;
+mod rows;
 pub mod settings;
 mod store;
 #[cfg(test)]
 mod tests;
 mod values;
+mod versions;
 mod windows;
 mod working;
 
@@ -26,8 +28,9 @@ mod working;
 pub use copy::Copied;
 pub use dead::{DeadCause, DeadEvent, DeadLetter, LetterFilter, Marked};
 pub use keys::{Half, RowKey};
-pub use record::{DocumentRecord, LaneRecord, MovedRow, Provisional, RowRecord};
+pub use record::{DocumentNames, DocumentRecord, DocumentRecords, LaneRecord, MovedRow, Provisional, RowRecord};
+pub use rows::{RowChange, Rows, Slot, Text};
 pub use store::{StateError, Store};
 pub use values::{ValueChanges, Values};
 pub use windows::{CellKey, Shown, ShownDocument, ValueKey, WindowEffects};
-pub use working::{Effects, PipelineState, RowChange, Rows, Text};
+pub use working::{Effects, PipelineState};

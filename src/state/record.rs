@@ -1,6 +1,7 @@
 //! What is stored, as types and as bytes.
 
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::event::{DocumentVersion, Measure, Version};
 use crate::state::StateError;
@@ -13,9 +14,9 @@ pub struct RowRecord {
     /// When the row was deleted (milliseconds since 1970); none while it is there.
     pub deleted_ms: Option<u64>,
     /// The documents it produced, and those deleted since that a tie could still bring back.
-    pub documents: Vec<DocumentRecord>,
+    pub documents: DocumentRecords,
     /// Values that are not the last word yet, taken from the row under its former key.
-    pub provisional: Option<Provisional>,
+    pub provisional: Option<Box<Provisional>>,
     /// What the row counts for at present, with the times it was counted at: to be taken back when it changes.
     pub measured: Vec<Measure>,
 }
@@ -32,15 +33,14 @@ pub struct Provisional {
     pub columns: Vec<String>,
 }
 
+/// Nearly every row produces one document: that one costs no allocation.
+pub type DocumentRecords = SmallVec<[DocumentRecord; 1]>;
+
 /// A document that a row produced.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DocumentRecord {
-    /// Its index; none: the pipeline's.
-    pub index: Option<String>,
-    /// Its id; none: the row's key.
-    pub id: Option<String>,
-    /// Its routing.
-    pub routing: Option<String>,
+    /// Where it is; none: it has the row's key for its id, in the pipeline's index, without routing, as nearly all have.
+    pub names: Option<Box<DocumentNames>>,
     /// The version it was last written with; where `is_lowered`, its place: it was written a little below.
     pub version: DocumentVersion,
     /// Whether it was written below its place, for values that may not be the last word.
@@ -49,6 +49,34 @@ pub struct DocumentRecord {
     pub body_hash: Option<u64>,
     /// Whether it is there; a deleted one is remembered for its version.
     pub is_live: bool,
+}
+
+/// Where a document is, as far as the transform said.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentNames {
+    /// Its index; none: the pipeline's.
+    pub index: Option<Box<str>>,
+    /// Its id; none: the row's key.
+    pub id: Option<Box<str>>,
+    /// Its routing.
+    pub routing: Option<Box<str>>,
+}
+
+impl DocumentRecord {
+    /// Its index; none: the pipeline's.
+    pub fn index(&self) -> Option<&str> {
+        self.names.as_ref()?.index.as_deref()
+    }
+
+    /// Its id; none: the row's key.
+    pub fn id(&self) -> Option<&str> {
+        self.names.as_ref()?.id.as_deref()
+    }
+
+    /// Its routing.
+    pub fn routing(&self) -> Option<&str> {
+        self.names.as_ref()?.routing.as_deref()
+    }
 }
 
 /// Where the reading of a lane stands.
@@ -68,7 +96,7 @@ pub enum MovedRow {
         /// The row as JSON text.
         row: String,
         /// What of it is not the last word yet.
-        provisional: Option<Provisional>,
+        provisional: Option<Box<Provisional>>,
         /// When, for the end of its keeping.
         at_ms: u64,
     },

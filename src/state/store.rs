@@ -3,13 +3,13 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{self, AtomicBool};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use quick_cache::Weighter;
 use quick_cache::sync::Cache;
 use rocksdb::{
     BlockBasedOptions, Cache as BlockCache, ColumnFamilyDescriptor, CompactionDecision, DB, DBCompressionType, IteratorMode, Options,
-    WriteOptions,
+    WriteBatch, WriteOptions,
 };
 
 use crate::clock::Clock;
@@ -17,16 +17,18 @@ use crate::error::{Failure, Kind};
 use crate::state::dead::Book;
 use crate::state::record::{decode, encode};
 use crate::state::settings::StateSettings;
+use crate::state::versions::VersionCache;
 use crate::state::windows::{CellCache, CellWeight};
-use crate::state::{MovedRow, PipelineState, RowKey, RowRecord};
+use crate::state::{MovedRow, PipelineState, RowRecord};
 
 /// Raised when what is stored changes its shape. Another number is refused.
 const FORMAT: u32 = 2;
 
 /// Block cache of the whole database: the bloom filters and indexes of some 10 million keys.
 const BLOCK_CACHE_BYTES: usize = 128 << 20;
-/// Memory of one write buffer; with two for each busy family this bounds what a crash must replay.
-const WRITE_BUFFER_BYTES: usize = 32 << 20;
+/// Memory of one write buffer; with two for each busy family this bounds what a crash must replay. A larger one is no quicker:
+/// its entries no longer fit the processor's caches.
+const WRITE_BUFFER_BYTES: usize = 16 << 20;
 /// The write-ahead log on disk, and what a start after a crash reads again: two full write buffers.
 const WAL_BYTES_MAX: u64 = 64 << 20;
 /// How many open files the database may hold: below the usual limit of 1,024 for a process.
@@ -121,9 +123,6 @@ impl From<rocksdb::Error> for StateError {
     }
 }
 
-/// The versions of rows that change often, by row key.
-pub(super) type VersionCache = Cache<RowKey, Arc<RowRecord>, RecordWeight>;
-
 /// The open database. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
@@ -134,6 +133,8 @@ pub struct Store {
     numbering: Arc<Mutex<()>>,
     /// The dead letters of each pipeline, by its number.
     pub(super) books: Books,
+    /// Whether a write has failed since the last time that one did not.
+    has_failed: Arc<AtomicBool>,
 }
 
 type Books = Arc<Mutex<HashMap<u32, Arc<Mutex<Book>>>>>;
@@ -213,14 +214,25 @@ impl Store {
         Ok(pipelines)
     }
 
-    /// Makes everything committed durable (fsync of the write-ahead log).
+    /// Makes everything committed durable (fsync of the write-ahead log). Others write meanwhile.
     ///
-    /// By a write, which syncs all before it: a write is refused while RocksDB recovers from a full disk, whereas `flush_wal` on
-    /// a log that could not be written makes it give up until the process is started again.
+    /// After a failed write by a write, which syncs all before it: a write is refused while RocksDB recovers from a full disk, whereas
+    /// `flush_wal` on a log that could not be written makes it give up until the process is started again.
     pub fn sync(&self) -> Result<(), StateError> {
+        if !self.has_failed.load(atomic::Ordering::Acquire) {
+            return Ok(self.db.flush_wal(true)?);
+        }
         let mut options = WriteOptions::default();
         options.set_sync(true);
-        Ok(self.db.put_cf_opt(self.family(family::META)?, "synced", [], &options)?)
+        self.db.put_cf_opt(self.family(family::META)?, "synced", [], &options)?;
+        self.has_failed.store(false, atomic::Ordering::Release);
+        Ok(())
+    }
+
+    /// Writes all of it or nothing.
+    pub(super) fn write(&self, writes: WriteBatch) -> Result<(), StateError> {
+        self.db.write(writes).inspect_err(|_| self.has_failed.store(true, atomic::Ordering::Release))?;
+        Ok(())
     }
 
     /// Bytes on disk, for the metric.
@@ -249,9 +261,9 @@ impl Store {
     fn around(db: DB, cache_bytes: u64) -> Self {
         // An entry takes about 150 bytes: key, record, and the cache's own.
         let entries = usize::try_from(cache_bytes / 150).unwrap_or(usize::MAX).max(16);
-        let cache = Arc::new(Cache::with_weighter(entries, cache_bytes, RecordWeight));
+        let cache = Arc::new(VersionCache::new(cache_bytes));
         let cells = Arc::new(Cache::with_weighter(entries, cache_bytes, CellWeight));
-        Self { db: Arc::new(db), cache, cells, numbering: Arc::default(), books: Arc::default() }
+        Self { db: Arc::new(db), cache, cells, numbering: Arc::default(), books: Arc::default(), has_failed: Arc::default() }
     }
 
     /// Whether the format is noted; fails where it is another than this version's.
@@ -262,19 +274,6 @@ impl Store {
             Ordering::Equal => Ok(true),
             Ordering::Greater => Err(StateError::Newer(dir.display().to_string())),
         }
-    }
-}
-
-/// What an entry of the cache weighs.
-#[derive(Clone, Debug)]
-pub(super) struct RecordWeight;
-
-impl Weighter<RowKey, Arc<RowRecord>> for RecordWeight {
-    fn weight(&self, key: &RowKey, record: &Arc<RowRecord>) -> u64 {
-        let measured: usize = record.measured.iter().map(|measure| size_of_val(measure) + measure.key.len()).sum();
-        let documents: usize = record.documents.iter().map(|d| size_of_val(d) + d.id.as_ref().map_or(0, String::len)).sum();
-        // 64: the entry's place in the cache's own tables.
-        (64 + key.as_bytes().len() + size_of::<RowRecord>() + documents + measured) as u64
     }
 }
 
@@ -309,6 +308,8 @@ fn database_options() -> Options {
     options.create_missing_column_families(true);
     options.set_max_open_files(OPEN_FILES_MAX);
     options.set_max_background_jobs(2);
+    // One writer at a time needs no atomic steps, and keys in their order are found near each other: half the time.
+    options.set_allow_concurrent_memtable_write(false);
     options.set_bytes_per_sync(1 << 20);
     // Families that are seldom written hold the log of all: above this they are flushed.
     options.set_max_total_wal_size(WAL_BYTES_MAX);

@@ -5,7 +5,6 @@ mod letters;
 mod values;
 
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::settings::StateSettings;
@@ -26,10 +25,10 @@ fn open(dir: &Path) -> Store {
     Store::open(&settings(dir), &Clock::system()).unwrap()
 }
 
-fn record(first: u64) -> Arc<RowRecord> {
+fn record(first: u64) -> RowRecord {
     let document =
         DocumentRecord { version: DocumentVersion(first << 8), body_hash: Some(first), is_live: true, ..DocumentRecord::default() };
-    Arc::new(RowRecord { version: Version::new(first, 0), documents: vec![document], ..RowRecord::default() })
+    RowRecord { version: Version::new(first, 0), documents: smallvec::smallvec![document], ..RowRecord::default() }
 }
 
 /// Effects on row `id` of one table.
@@ -44,7 +43,8 @@ fn put(text: &str) -> Text {
 /// First part of the version of row `id`, and its text, as the next batch would see them.
 fn seen(state: &PipelineState, id: &str) -> (Option<u64>, Option<String>) {
     let (key, mut rows) = (state.key("public.t", id), Rows::default());
-    state.load(&mut rows, [key.clone(), key.clone()].into_iter()).unwrap();
+    assert_eq!(state.want(&mut rows, key.clone(), None), state.want(&mut rows, key.clone(), None));
+    state.fetch(&mut rows).unwrap();
     let text = state.row_text(&rows, &key).unwrap().map(|text| text.to_string());
     (rows.record(&key).map(|record| record.version.first), text)
 }
@@ -180,8 +180,8 @@ fn live_rows_are_those_of_the_table_that_are_there_and_old_enough() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let mut state = store.pipeline("p", "auto").unwrap();
-    let deleted = Arc::new(RowRecord { deleted_ms: Some(1), ..(*record(1)).clone() });
-    let change = |table: &str, id: &str, record: Arc<RowRecord>| RowChange { key: state.key(table, id), record, text: Text::Kept };
+    let deleted = RowRecord { deleted_ms: Some(1), ..record(1) };
+    let change = |table: &str, id: &str, record: RowRecord| RowChange { key: state.key(table, id), record, text: Text::Kept };
     let rows = vec![
         change("public.t", "1", record(1)),
         change("public.t", "2", deleted),
@@ -213,7 +213,7 @@ fn tombstones_go_with_a_compaction_after_their_retention_and_not_before() {
     let mut effects = row(&state, "there", 1, put("a"));
     for (id, minutes, _) in ages {
         let then = clock.now_ms() - minutes * 60_000;
-        let record = Arc::new(RowRecord { deleted_ms: Some(then), ..(*record(1)).clone() });
+        let record = RowRecord { deleted_ms: Some(then), ..record(1) };
         effects.rows.push(RowChange { key: state.key("public.t", id), record, text: Text::Removed });
         effects.moved.push((state.key("public.t", id), Some(note(then))));
     }
@@ -287,7 +287,8 @@ fn a_damaged_state_is_called_damaged_and_not_in_use() {
         let read = opened.and_then(|store| {
             let state = store.pipeline("p", "auto")?;
             let mut rows = Rows::default();
-            state.load(&mut rows, std::iter::once(state.key("public.t", "1")))
+            state.want(&mut rows, state.key("public.t", "1"), None);
+            state.fetch(&mut rows)
         });
         let error = read.unwrap_err();
         assert!(matches!(error, StateError::Corrupt(_)), "{what}: {error:?}");

@@ -300,7 +300,7 @@ impl PipelineState {
     pub fn announce(&self, effects: &WindowEffects) -> Result<(), StateError> {
         let mut writes = WriteBatch::default();
         self.write_windows(&mut writes, effects)?;
-        self.store.db.write(writes)?;
+        self.store.write(writes)?;
         // The cache outlives a loop that ends before the batch is committed.
         for (key, cell) in &effects.cells {
             match cell {

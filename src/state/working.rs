@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use rocksdb::{IteratorMode, ReadOptions, WriteBatch, WriteOptions};
+use rocksdb::{IteratorMode, ReadOptions, WriteBatch};
 
 use crate::event::{JsonText, Lane, QuickMap, Version};
 use crate::state::dead::lock;
@@ -12,8 +12,12 @@ use crate::state::keys::{named, table_prefix};
 use crate::state::record::{decode, encode, encode_into};
 use crate::state::settings::DeadLetterBounds;
 use crate::state::store::family;
+use crate::state::versions::Known;
 use crate::state::windows::StagedWindows;
-use crate::state::{DeadLetter, LaneRecord, MovedRow, RowKey, RowRecord, StateError, Store, ValueChanges, Values, WindowEffects};
+use crate::state::{
+    DeadLetter, LaneRecord, MovedRow, RowChange, RowKey, RowRecord, Rows, Slot, StateError, Store, Text, ValueChanges, Values,
+    WindowEffects,
+};
 
 /// What a pipeline's loop works on.
 ///
@@ -24,7 +28,7 @@ pub struct PipelineState {
     pub(super) store: Store,
     pub(super) number: u32,
     pub(super) dead_letters: DeadLetterBounds,
-    staged_rows: QuickMap<RowKey, Staged<(Arc<RowRecord>, Text)>>,
+    staged_rows: QuickMap<RowKey, Staged<(RowRecord, Text)>>,
     staged_moved: HashMap<RowKey, Staged<Option<MovedRow>>>,
     floors: HashMap<Arc<str>, Option<Version>>,
     values: Values,
@@ -35,29 +39,6 @@ pub struct PipelineState {
 struct Staged<T> {
     batch: u64,
     value: T,
-}
-
-/// What happens to the text of a row.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Text {
-    /// It stays as it is.
-    #[default]
-    Kept,
-    /// It becomes this.
-    Put(JsonText),
-    /// It goes.
-    Removed,
-}
-
-/// What a batch does to one row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RowChange {
-    /// Which row.
-    pub key: RowKey,
-    /// What is remembered of it from now on.
-    pub record: Arc<RowRecord>,
-    /// What becomes of its text.
-    pub text: Text,
 }
 
 /// All that a batch changes in the state; one atomic write.
@@ -79,58 +60,6 @@ pub struct Effects {
     pub values: ValueChanges,
     /// What is counted in windows, and shown of them.
     pub windows: WindowEffects,
-}
-
-/// The rows of a batch being worked on: each key once, with what the batch has done to it so far.
-#[derive(Debug, Default)]
-pub struct Rows {
-    slots: QuickMap<RowKey, usize>,
-    rows: Vec<WorkedRow>,
-}
-
-#[derive(Debug)]
-struct WorkedRow {
-    key: RowKey,
-    record: Option<Arc<RowRecord>>,
-    text: Text,
-    is_changed: bool,
-}
-
-impl Rows {
-    /// The record of a row as the batch has it now.
-    pub fn record(&self, key: &RowKey) -> Option<&Arc<RowRecord>> {
-        self.row(key)?.record.as_ref()
-    }
-
-    /// What the batch has done to the row's text so far.
-    pub fn text(&self, key: &RowKey) -> &Text {
-        self.row(key).map_or(&Text::Kept, |row| &row.text)
-    }
-
-    /// The record, to be changed.
-    pub fn record_mut(&mut self, key: &RowKey) -> Option<&mut RowRecord> {
-        let row = self.slots.get(key).and_then(|slot| self.rows.get_mut(*slot))?;
-        row.is_changed = true;
-        Some(Arc::make_mut(row.record.get_or_insert_default()))
-    }
-
-    /// Sets the row's text.
-    pub fn set_text(&mut self, key: &RowKey, text: Text) {
-        if let Some(row) = self.slots.get(key).and_then(|slot| self.rows.get_mut(*slot)) {
-            row.is_changed = true;
-            row.text = text;
-        }
-    }
-
-    /// What the batch changes.
-    pub fn into_changes(self) -> Vec<RowChange> {
-        let changed = self.rows.into_iter().filter(|row| row.is_changed);
-        changed.filter_map(|row| Some(RowChange { key: row.key, record: row.record?, text: row.text })).collect()
-    }
-
-    fn row(&self, key: &RowKey) -> Option<&WorkedRow> {
-        self.slots.get(key).and_then(|slot| self.rows.get(*slot))
-    }
 }
 
 impl PipelineState {
@@ -173,33 +102,29 @@ impl PipelineState {
         RowKey::new(self.number, table, id)
     }
 
-    /// Brings what is known of these rows into `rows`; those that are there already stay as the batch has them.
-    pub fn load(&self, rows: &mut Rows, keys: impl Iterator<Item = RowKey>) -> Result<(), StateError> {
-        let mut missing: Vec<usize> = Vec::new();
-        for key in keys {
-            let slot = rows.rows.len();
-            let Entry::Vacant(entry) = rows.slots.entry(key.clone()) else { continue };
-            entry.insert(slot);
-            let staged = self.staged_rows.get(&key).map(|staged| staged.value.0.clone());
-            let record = staged.or_else(|| self.store.cache.get(&key));
-            if record.is_none() {
-                missing.push(slot);
-            }
-            rows.rows.push(WorkedRow { key, record, text: Text::Kept, is_changed: false });
+    /// The place of a row among those of a batch; what is known of it is there after the next [`fetch`](Self::fetch). A row that is
+    /// there already stays as the batch has it.
+    ///
+    /// `first`: the first part of the version it is to be compared with. Where the row's has another, its second part may be left
+    /// open; without `first` it never is.
+    pub fn want(&self, rows: &mut Rows, key: RowKey, first: Option<u64>) -> Slot {
+        let staged = |key: &RowKey| self.staged_rows.get(key).map(|staged| Known::Exactly(staged.value.0.clone()));
+        rows.want(key, first, |key| staged(key).or_else(|| self.store.cache.get(key)))
+    }
+
+    /// Looks up what is wanted and not in memory.
+    pub fn fetch(&self, rows: &mut Rows) -> Result<(), StateError> {
+        let missing = rows.take_missing();
+        if missing.is_empty() {
+            return Ok(());
         }
-        // In the order of keys the look-ups of one block follow each other.
-        let key_of = |slot: &usize| rows.rows.get(*slot).map(|row| row.key.clone());
-        let mut missing: Vec<(RowKey, usize)> = missing.iter().filter_map(|slot| Some((key_of(slot)?, *slot))).collect();
-        missing.sort_unstable();
         let family = self.store.family(family::VERSIONS)?;
         let found = self.store.db.batched_multi_get_cf(family, missing.iter().map(|(key, _)| key), true);
         for ((key, slot), found) in missing.iter().zip(found) {
             let Some(bytes) = found? else { continue };
-            let record: Arc<RowRecord> = Arc::new(decode("row's version", &bytes)?);
-            self.store.cache.insert(key.clone(), record.clone());
-            if let Some(row) = rows.rows.get_mut(*slot) {
-                row.record = Some(record);
-            }
+            let record: RowRecord = decode("row's version", &bytes)?;
+            self.store.cache.insert(key, record.clone());
+            rows.found(*slot, record);
         }
         Ok(())
     }
@@ -246,7 +171,7 @@ impl PipelineState {
         below: Version,
         from: Option<&RowKey>,
         limit: usize,
-    ) -> Result<Vec<(RowKey, Arc<RowRecord>)>, StateError> {
+    ) -> Result<Vec<(RowKey, RowRecord)>, StateError> {
         let prefix = table_prefix(self.number, table);
         let mut options = ReadOptions::default();
         options.set_iterate_range(rocksdb::PrefixRange(prefix.clone()));
@@ -256,7 +181,7 @@ impl PipelineState {
             let (key, value) = entry?;
             let record: RowRecord = decode("row's version", &value)?;
             if record.deleted_ms.is_none() && record.version <= below {
-                rows.push((RowKey::from_bytes(&key), Arc::new(record)));
+                rows.push((RowKey::from_bytes(&key), record));
             }
             if rows.len() == limit {
                 break;
@@ -290,7 +215,7 @@ impl PipelineState {
     /// Corrects the staged record of a row whose document was refused, so that its body is not taken for written.
     pub fn restage(&mut self, key: &RowKey, correct: impl Fn(&mut RowRecord)) {
         if let Some(staged) = self.staged_rows.get_mut(key) {
-            correct(Arc::make_mut(&mut staged.value.0));
+            correct(&mut staged.value.0);
         }
     }
 
@@ -310,22 +235,24 @@ impl PipelineState {
         }
         self.write_windows(&mut writes, &effects.windows)?;
         if effects.dead.is_empty() && effects.replayed.is_empty() {
-            self.store.db.write_opt(writes, &WriteOptions::default())?;
+            self.store.write(writes)?;
         } else {
             let shared = self.book()?;
             // Held over the write: letters may be dropped by others meanwhile.
             let mut book = lock(&shared);
             let mut after = book.clone();
             self.set_aside(&mut writes, &mut after, &effects)?;
-            self.store.db.write_opt(writes, &WriteOptions::default())?;
+            self.store.write(writes)?;
             *book = after;
         }
         for row in effects.rows {
-            if self.staged_rows.get(&row.key).is_some_and(|staged| staged.batch == batch) {
-                self.staged_rows.remove(&row.key);
+            if let Entry::Occupied(staged) = self.staged_rows.entry(row.key.clone())
+                && staged.get().batch == batch
+            {
+                staged.remove();
             }
             // Also where a later batch is staged: that one may never be committed, and the cache outlives it.
-            self.store.cache.insert(row.key, row.record);
+            self.store.cache.insert(&row.key, row.record);
         }
         self.staged_moved.retain(|_, staged| staged.batch != batch);
         self.values.written(batch, &effects.values);
@@ -348,8 +275,11 @@ impl PipelineState {
         let versions = self.store.family(family::VERSIONS)?;
         let (texts, moves) = (self.store.family(family::ROWS)?, self.store.family(family::MOVED)?);
         let mut buffer = Vec::new();
-        for row in &effects.rows {
-            encode_into(&*row.record, &mut buffer)?;
+        // In the order of keys each finds its place in memory near the one before.
+        let mut rows: Vec<&RowChange> = effects.rows.iter().collect();
+        rows.sort_unstable_by(|one, other| one.key.cmp(&other.key));
+        for row in rows {
+            encode_into(&row.record, &mut buffer)?;
             writes.put_cf(versions, &row.key, &buffer);
             match &row.text {
                 Text::Kept => {}

@@ -13,8 +13,9 @@ use crate::aggregate::{Cell, Counted, Sessions, Shape, Top, Values};
 use crate::error::Failure;
 use crate::event::{Change, Lane, Measure, QuickMap};
 use crate::limits;
-use crate::pipeline::process::{Processor, Sourced, Work};
+use crate::pipeline::process::Processor;
 use crate::pipeline::windows::{Changed, OpenWindow, Windows, about};
+use crate::pipeline::work::{Sourced, Work};
 use crate::state::{CellKey, PipelineState, RowRecord, Rows, ValueKey};
 use crate::transform::{Outcome, Output};
 
@@ -61,7 +62,7 @@ impl Processor {
             if source.withdrawn.is_some() {
                 continue;
             }
-            let record = source.row.as_ref().and_then(|row| rows.record_mut(row));
+            let record = source.slot.and_then(|slot| rows.record_mut_at(slot));
             let measured = outcome.and_then(|outputs| measures(&windows.settings, change, outputs, now_ms));
             match measured {
                 Ok(measures) => windows.judge(&mut counting, place, source, record, measures),

@@ -16,9 +16,10 @@ use crate::aggregate::{Cell, Row, Sessions, Shape, Span, Top, Values};
 use crate::error::Failure;
 use crate::event::{Action, DocumentVersion, JsonText, Write};
 use crate::limits::WINDOW_STEP_ROWS_MAX;
-use crate::pipeline::process::{Processor, ShownRow, Work};
+use crate::pipeline::process::Processor;
 use crate::pipeline::windows::counting::rank_of;
 use crate::pipeline::windows::{Changed, OpenWindow, Windows};
+use crate::pipeline::work::{ShownRow, Work};
 use crate::state::{CellKey, DeadCause, DeadLetter, PipelineState, Shown, ShownDocument, StateError, WindowEffects};
 use crate::transform::{Output, Target};
 

@@ -37,8 +37,15 @@ pub fn bulk(writes: &[Write]) -> Bulk {
     let common = writes.first().filter(|first| writes.iter().all(|write| write.index == first.index)).map(|first| &*first.index);
     let mut body = Vec::with_capacity(writes.iter().map(Write::size_bytes).sum());
     let mut refused = Vec::new();
+    let mut index: Option<(&str, Option<&'static str>)> = None;
     for (place, write) in writes.iter().enumerate() {
-        match refusal(write) {
+        // Names are looked at once for a stretch of writes.
+        let problem = match index {
+            Some((last, problem)) if *last == *write.index => problem,
+            _ => name_problem(&write.index),
+        };
+        index = Some((&write.index, problem));
+        match refusal(write, problem) {
             Some(reason) => refused.push(Refused { place, reason }),
             None => push_write(&mut body, write, common.is_none()),
         }
@@ -50,7 +57,7 @@ pub fn bulk(writes: &[Write]) -> Bulk {
     Bulk { path, body: body.into(), refused }
 }
 
-fn refusal(write: &Write) -> Option<String> {
+fn refusal(write: &Write, name_problem: Option<&str>) -> Option<String> {
     if write.id.is_empty() {
         return Some("the document's id is empty: give it one in the transform".to_owned());
     }
@@ -64,7 +71,7 @@ fn refusal(write: &Write) -> Option<String> {
     if matches!(write.action, Action::Emit(_)) {
         return Some("a search server takes documents, not messages: use `index` in the transform, or another sink".to_owned());
     }
-    name_problem(&write.index).map(|problem| format!("no index can be named {:?}: {problem}", write.index))
+    name_problem.map(|problem| format!("no index can be named {:?}: {problem}", write.index))
 }
 
 fn push_write(body: &mut Vec<u8>, write: &Write, with_index: bool) {

@@ -11,6 +11,9 @@ use crate::event::{Lane, Message};
 use crate::limits::{SOURCE_QUEUE_BYTES_MAX, SOURCE_QUEUE_MESSAGES_MAX};
 use crate::source::Arrival;
 
+/// Messages given at a time, where more wait.
+const ARRIVAL_MESSAGES: usize = 500;
+
 /// What the reader's thread has for the pipeline's task.
 ///
 /// It takes everything, for what was polled must be kept: the bound is that the reader asks for room before it polls on.
@@ -39,7 +42,8 @@ impl Handover {
         queue.messages += messages.len();
         queue.bytes += messages.iter().map(Message::size_bytes).sum::<usize>();
         match queue.arrivals.back_mut() {
-            Some(Arrival::Messages(waiting)) => waiting.extend(messages),
+            // A few join those that wait; many would only be copied.
+            Some(Arrival::Messages(waiting)) if waiting.len() + messages.len() <= ARRIVAL_MESSAGES => waiting.extend(messages),
             _ => queue.arrivals.push_back(Arrival::Messages(messages)),
         }
         drop(queue);

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use rdkafka::consumer::{Consumer, RebalanceProtocol};
 use rdkafka::error::{KafkaError, KafkaResult, RDKafkaErrorCode};
 use rdkafka::message::{BorrowedMessage, Headers, Message as _};
@@ -25,6 +25,8 @@ use crate::source::kafka::offsets;
 const BATCH_MESSAGES: usize = 500;
 /// Bytes of the same.
 const BATCH_BYTES: usize = 1 << 20;
+/// Bytes allocated at a time; they are held as long as one message of them is.
+const CHUNK_BYTES: usize = 128 << 10;
 /// Between two looks at positions that are not there.
 const CHECK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -35,6 +37,8 @@ pub(super) struct Reader {
     clock: Clock,
     batch: Vec<Message>,
     batch_bytes: usize,
+    /// Where keys and values are copied to, one behind the other: one allocation for many messages.
+    chunk: BytesMut,
     /// The partition of the last message: most come in runs.
     current: Option<Reading>,
     paused: bool,
@@ -43,7 +47,17 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(consumer: Arc<KafkaConsumer>, shared: Arc<Shared>, clock: Clock) -> Self {
-        Self { consumer, shared, clock, batch: Vec::new(), batch_bytes: 0, current: None, paused: false, check_at: None }
+        Self {
+            consumer,
+            shared,
+            clock,
+            batch: Vec::new(),
+            batch_bytes: 0,
+            chunk: BytesMut::new(),
+            current: None,
+            paused: false,
+            check_at: None,
+        }
     }
 
     /// Reads until the source is stopped.
@@ -116,7 +130,7 @@ impl Reader {
         let offset = u64::try_from(message.offset()).unwrap_or_default();
         current.position = Some(offset + 1);
         current.beyond = 0;
-        let message = owned(message, current, offset);
+        let message = owned(message, current, offset, &mut self.chunk);
         self.batch_bytes += message.size_bytes();
         self.batch.push(message);
     }
@@ -297,16 +311,24 @@ pub(super) fn judge(lane: &str, position: u64, low: u64, high: u64) -> Judgement
     Judgement::There
 }
 
-fn owned(message: &BorrowedMessage<'_>, reading: &Reading, offset: u64) -> Message {
+fn owned(message: &BorrowedMessage<'_>, reading: &Reading, offset: u64, chunk: &mut BytesMut) -> Message {
     Message {
         lane: Arc::clone(&reading.lane),
         position: offset + 1,
         origin: Origin { topic: Arc::clone(&reading.topic), partition: reading.partition, offset },
         timestamp_ms: message.timestamp().to_millis().and_then(|ms| u64::try_from(ms).ok()).unwrap_or_default(),
-        key: message.key().map(Bytes::copy_from_slice),
-        value: message.payload().map(Bytes::copy_from_slice),
+        key: message.key().map(|key| copied(key, chunk)),
+        value: message.payload().map(|value| copied(value, chunk)),
         headers: owned_headers(message),
     }
+}
+
+fn copied(bytes: &[u8], chunk: &mut BytesMut) -> Bytes {
+    if chunk.capacity() < bytes.len() {
+        *chunk = BytesMut::with_capacity(CHUNK_BYTES.max(bytes.len()));
+    }
+    chunk.extend_from_slice(bytes);
+    chunk.split().freeze()
 }
 
 /// The binding panics on the name of a header that is not UTF-8. Such headers are left out: no event depends on them.

@@ -29,10 +29,10 @@ const DEFAULTS: &[(&str, &str)] = &[
     // Idle partitions answer soon, so that the first change after a quiet time is not late.
     ("fetch.wait.max.ms", "100"),
     // What librdkafka holds ahead of us, beside our own queue.
-    ("queued.max.messages.kbytes", "32768"),
+    ("queued.max.messages.kbytes", "8192"),
     // How soon fetching goes on after that was full; the default of a second would leave the reader idle.
     ("fetch.queue.backoff.ms", "20"),
-    ("fetch.max.bytes", "33554432"),
+    ("fetch.max.bytes", "8388608"),
     // How soon new partitions are found.
     ("topic.metadata.refresh.interval.ms", "10000"),
     ("socket.keepalive.enable", "true"),

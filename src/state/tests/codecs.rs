@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use crate::event::{DocumentVersion, Version};
 use crate::state::keys::{Half, RowKey, named, number_of, numbered, table_prefix};
 use crate::state::record::{Provisional, decode, encode};
-use crate::state::{DeadLetter, DocumentRecord, LaneRecord, MovedRow, RowRecord, StateError};
+use crate::state::{DeadLetter, DocumentNames, DocumentRecord, LaneRecord, MovedRow, RowRecord, StateError};
 
 fn any_version() -> impl Strategy<Value = Version> {
     // Small ones meet each other, large ones fill all bytes.
@@ -30,22 +30,30 @@ fn any_provisional() -> impl Strategy<Value = Provisional> {
 
 fn any_document() -> impl Strategy<Value = DocumentRecord> {
     let names = (option::of(".{0,6}"), option::of(".{0,6}"), option::of(".{0,6}"));
-    (names, any::<u64>(), any::<Option<u64>>(), any::<(bool, bool)>()).prop_map(|((index, id, routing), version, body_hash, is)| {
-        let (is_live, is_lowered) = is;
-        DocumentRecord { index, id, routing, version: DocumentVersion(version), is_lowered, body_hash, is_live }
+    (names, any::<u64>(), any::<Option<u64>>(), any::<(bool, bool, bool)>()).prop_map(|((index, id, routing), version, body_hash, is)| {
+        let (is_live, is_lowered, is_named) = is;
+        let [index, id, routing] = [index, id, routing].map(|name| name.map(String::into_boxed_str));
+        let names = is_named.then(|| DocumentNames { index, id, routing }.into());
+        DocumentRecord { names, version: DocumentVersion(version), is_lowered, body_hash, is_live }
     })
 }
 
 fn any_row() -> impl Strategy<Value = RowRecord> {
     (any_version(), any::<Option<u64>>(), vec(any_document(), 0..3), option::of(any_provisional())).prop_map(
-        |(version, deleted_ms, documents, provisional)| RowRecord { version, deleted_ms, documents, provisional, measured: Vec::new() },
+        |(version, deleted_ms, documents, provisional)| RowRecord {
+            version,
+            deleted_ms,
+            documents: documents.into(),
+            provisional: provisional.map(Box::new),
+            measured: Vec::new(),
+        },
     )
 }
 
 fn any_moved() -> impl Strategy<Value = MovedRow> {
     let left = (".{0,20}", option::of(any_provisional()), any::<u64>()).prop_map(|(row, provisional, at_ms)| MovedRow::Left {
         row,
-        provisional,
+        provisional: provisional.map(Box::new),
         at_ms,
     });
     let awaited = (".{0,6}", ".{0,9}", option::of(any_version()), any::<u64>()).prop_map(|(id, key, left, at_ms)| MovedRow::Awaited {
