@@ -15,7 +15,10 @@ use crate::limits;
 #[derive(Clone, Debug)]
 pub(super) struct Forms<T> {
     known: Vec<Arc<Form<T>>>,
+    /// What may be spent on learning: each message earns some of it, and one of a known form more.
+    credit: usize,
     /// Messages of no known form since the last one that was.
+    #[cfg(test)]
     misses: usize,
     /// The marks of the message being read.
     marks: Vec<usize>,
@@ -39,8 +42,8 @@ pub(super) struct Span(Place, Place);
 /// So many bytes after a mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
-    mark: usize,
-    offset: usize,
+    mark: u32,
+    offset: u32,
 }
 
 /// Where a message starts, and where each of its values starts and ends.
@@ -61,7 +64,11 @@ impl<T> Forms<T> {
             recent.rotate_right(1);
         }
         let read = found.and_then(|_| read(&self.known.first()?.parts, Marks { text, marks: &self.marks }));
-        self.misses = read.as_ref().map_or(self.misses + 1, |_| 0);
+        self.credit += if read.is_some() { limits::FORM_LEARN_HITS } else { 1 };
+        #[cfg(test)]
+        {
+            self.misses = read.as_ref().map_or(self.misses + 1, |_| 0);
+        }
         read
     }
 
@@ -74,9 +81,12 @@ impl<T> Forms<T> {
         }
     }
 
-    /// Whether it is worth the while to learn: not every time where messages are hardly ever of one form.
-    pub fn is_learning(&self) -> bool {
-        self.misses <= limits::FORMS_IN_VAIN_MAX || self.misses.is_multiple_of(limits::FORMS_IN_VAIN_MAX)
+    /// Whether to learn from this message: not every time where messages are hardly ever of one form.
+    pub fn is_learning(&mut self) -> bool {
+        let credit = self.credit.min(limits::FORMS_IN_VAIN_MAX * limits::FORM_LEARN_COST);
+        let left = credit.checked_sub(limits::FORM_LEARN_COST);
+        self.credit = left.unwrap_or(credit);
+        left.is_some()
     }
 
     #[cfg(test)]
@@ -101,7 +111,13 @@ impl<T> Forms<T> {
 
 impl<T> Default for Forms<T> {
     fn default() -> Self {
-        Self { known: Vec::new(), misses: 0, marks: Vec::new() }
+        Self {
+            known: Vec::new(),
+            credit: limits::FORMS_IN_VAIN_MAX * limits::FORM_LEARN_COST,
+            #[cfg(test)]
+            misses: 0,
+            marks: Vec::new(),
+        }
     }
 }
 
@@ -158,13 +174,14 @@ impl<'t> Marks<'_, 't> {
     }
 
     fn at(&self, place: Place) -> Option<usize> {
-        Some(self.marks.get(place.mark)? + place.offset)
+        Some(self.marks.get(place.mark as usize)? + place.offset as usize)
     }
 
     fn place(&self, at: usize) -> Option<Place> {
         let mark = self.marks.partition_point(|mark| *mark <= at).checked_sub(1)?;
         let offset = at - self.marks.get(mark)?;
         let is_start_of_value = mark % 2 == 1;
-        (!is_start_of_value || offset == 0).then_some(Place { mark, offset })
+        let place = Place { mark: mark.try_into().ok()?, offset: offset.try_into().ok()? };
+        (!is_start_of_value || offset == 0).then_some(place)
     }
 }

@@ -4,7 +4,7 @@ use super::LaneMemory;
 use super::metadata::Metadata;
 use super::settings::{DecodeSettings, Format, VersionFrom};
 use super::shape::Envelope;
-use crate::event::fields::{bare, find};
+use crate::event::fields::{bare, digits, find};
 use crate::event::time;
 use crate::event::{Message, Version};
 
@@ -188,15 +188,19 @@ fn offset(facts: &Facts<'_>) -> Version {
 
 /// Both parts of `["26550432","26550432"]` or `[null,"26511232"]`, be their quotes escaped or not.
 fn sequence_parts(sequence: &str) -> Option<(Option<u64>, Option<u64>)> {
+    // As nearly all are.
+    let rest = sequence.strip_prefix(r#"[\""#).and_then(|rest| rest.strip_suffix(r#"\"]"#));
+    if let Some((first, second)) = rest.and_then(|rest| rest.split_at_checked(digits(rest.as_bytes())))
+        && let Some(second) = second.strip_prefix(r#"\",\""#)
+        && let (Ok(first), Ok(second)) = (first.parse(), second.parse())
+    {
+        return Some((Some(first), Some(second)));
+    }
     let (first, second) = sequence.trim().strip_prefix('[')?.strip_suffix(']')?.split_once(',')?;
     Some((sequence_part(first)?, sequence_part(second)?))
 }
 
 fn sequence_part(part: &str) -> Option<Option<u64>> {
-    // As Debezium writes it.
-    if let Some(number) = part.strip_prefix("\\\"").and_then(|part| part.strip_suffix("\\\"")).and_then(|part| part.parse().ok()) {
-        return Some(Some(number));
-    }
     match part.trim_matches([' ', '"', '\\']) {
         "null" => Some(None),
         number => number.parse().ok().map(Some),
