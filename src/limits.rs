@@ -14,6 +14,24 @@ pub const JSON_DEPTH_MAX: usize = 127;
 /// Names of tables and sources kept to be shared: more than any database has tables, so only nonsense ever fills it.
 pub const NAMES_SHARED_MAX: usize = 10_000;
 
+/// Forms of messages remembered: more than the tables most pipelines read at a time.
+pub const FORMS_MAX: usize = 64;
+
+/// Forms of one topic: creates, updates with and without the row before, deletes, each before and after a change of the table.
+pub const FORMS_OF_TOPIC_MAX: usize = 8;
+
+/// Bytes of a form: an event of a table of a thousand columns has some 200 KiB of schema.
+pub const FORM_BYTES_MAX: usize = 256 << 10;
+
+/// Forms learned in a row, none of use, before learning becomes rare.
+pub const FORMS_IN_VAIN_MAX: usize = 64;
+
+/// Messages of no known form that pay for learning one then: it takes about as long as decoding one in full.
+pub const FORM_LEARN_COST: usize = 64;
+
+/// How many such messages one of a known form stands for: it saves more than a learned form costs.
+pub const FORM_LEARN_HITS: usize = 4;
+
 /// Changes in one guest call: throughput is flat above 100, and a failing call is cheap to take apart below 1,000.
 pub const GUEST_BATCH_CHANGES_MAX: usize = 1_000;
 

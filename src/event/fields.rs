@@ -37,12 +37,12 @@ impl<'a> Iterator for Fields<'a> {
 
     fn next(&mut self) -> Option<Field<'a>> {
         let bytes = self.text.as_bytes();
-        let start = skip(bytes, self.at, |byte| byte == b',' || is_blank(byte));
+        let start = after_joint(bytes, self.at, b',');
         if bytes.get(start) != Some(&b'"') {
             return None;
         }
         let name_end = string_end(bytes, start + 1)?;
-        let value_start = skip(bytes, name_end, |byte| byte == b':' || is_blank(byte));
+        let value_start = after_joint(bytes, name_end, b':');
         let end = value_end(bytes, value_start)?;
         self.at = end;
         let name = self.text.get(start + 1..name_end.checked_sub(1)?)?;
@@ -95,13 +95,19 @@ pub fn depth(text: &str) -> usize {
     deepest
 }
 
+/// Where `part` stands in `whole`; none for what is no slice of it.
+pub fn offset(whole: &str, part: &str) -> Option<usize> {
+    let start = part.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
+    (start + part.len() <= whole.len()).then_some(start)
+}
+
 /// The place after the value that starts at `at`; none where no value starts.
 fn value_end(bytes: &[u8], at: usize) -> Option<usize> {
     match bytes.get(at)? {
         b'"' => string_end(bytes, at + 1),
         b'{' | b'[' => nested_end(bytes, at),
         _ => {
-            let end = skip(bytes, at, |byte| !matches!(byte, b',' | b'}' | b']') && !is_blank(byte));
+            let end = skip(bytes, at + digits(bytes.get(at..)?), |byte| !matches!(byte, b',' | b'}' | b']') && !is_blank(byte));
             (end > at).then_some(end)
         }
     }
@@ -130,11 +136,65 @@ fn nested_end(bytes: &[u8], mut at: usize) -> Option<usize> {
 /// The place after the quote that ends the string whose inside starts at `at`.
 fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
     loop {
-        at += bytes.get(at..)?.iter().position(|byte| matches!(byte, b'"' | b'\\'))?;
-        match bytes.get(at) {
-            Some(b'"') => return Some(at + 1),
-            _ => at += 2,
+        at += plain_letters(bytes.get(at..)?);
+        at += match bytes.get(at)? {
+            b'"' => return Some(at + 1),
+            b'\\' => 2,
+            _ => 1,
+        };
+    }
+}
+
+/// How many bytes come before the first quote, backslash or control character.
+///
+/// Eight bytes at a time. A byte's highest bit tells what it is: a subtraction borrows into it where the byte was too
+/// small. A borrow may reach the next byte up, so only the lowest bit set is to be believed.
+#[inline]
+pub fn plain_letters(bytes: &[u8]) -> usize {
+    let (eights, rest) = bytes.as_chunks();
+    for (place, eight) in eights.iter().enumerate() {
+        let eight = u64::from_le_bytes(*eight);
+        let (quote, backslash) = (eight ^ (ONES * 0x22), eight ^ (ONES * 0x5c));
+        let small = eight.wrapping_sub(ONES * 0x20) | quote.wrapping_sub(ONES) | backslash.wrapping_sub(ONES);
+        let found = small & !eight & HIGHEST;
+        if found != 0 {
+            return place * 8 + lowest_byte(found);
         }
+    }
+    let in_rest = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..b' ')).unwrap_or(rest.len());
+    eights.len() * 8 + in_rest
+}
+
+/// How many digits come first.
+#[inline]
+pub fn digits(bytes: &[u8]) -> usize {
+    let (eights, rest) = bytes.as_chunks();
+    for (place, eight) in eights.iter().enumerate() {
+        // A digit becomes 0 to 9; what is above 9 comes to have its highest bit by the addition, or had it before.
+        let digits = u64::from_le_bytes(*eight) ^ (ONES * 0x30);
+        let found = (((digits & !HIGHEST) + ONES * 0x76) | digits) & HIGHEST;
+        if found != 0 {
+            return place * 8 + lowest_byte(found);
+        }
+    }
+    eights.len() * 8 + rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len())
+}
+
+/// One in each of eight bytes.
+const ONES: u64 = 0x0101_0101_0101_0101;
+
+/// The highest bit of each of eight bytes.
+const HIGHEST: u64 = ONES << 7;
+
+fn lowest_byte(bits: u64) -> usize {
+    bits.trailing_zeros() as usize / 8
+}
+
+/// The place after the joint between two parts of an object, and after blanks.
+fn after_joint(bytes: &[u8], at: usize, joint: u8) -> usize {
+    match bytes.get(at..at + 2) {
+        Some([first, second]) if *first == joint && *second > b' ' && *second != joint => at + 1,
+        _ => skip(bytes, at, |byte| byte == joint || is_blank(byte)),
     }
 }
 

@@ -6,6 +6,8 @@ use std::ops::Deref;
 use bytes::Bytes;
 use bytestring::ByteString;
 
+use crate::event::fields::offset;
+
 /// JSON text, shared and never copied: a slice of the message it came in.
 ///
 /// That it *is* valid JSON is promised by whoever makes one (decoding checks rows, the transform checks documents).
@@ -20,11 +22,9 @@ impl JsonText {
 
     /// The part of this text that `part` is; a copy when it lies elsewhere.
     pub fn part(&self, part: &str) -> Self {
-        let (whole, start) = (self.0.as_ptr().addr(), part.as_ptr().addr());
-        if start >= whole && start + part.len() <= whole + self.0.len() {
-            Self(self.0.slice_ref(part))
-        } else {
-            Self(ByteString::from(part))
+        match offset(&self.0, part) {
+            Some(_) => Self(self.0.slice_ref(part)),
+            None => Self(ByteString::from(part)),
         }
     }
 

@@ -1,12 +1,14 @@
 //! The key of a message, and whether its row says the same.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use bytestring::ByteString;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-use super::schema::{Schemas, without_schema};
+use super::form::{Forms, Span};
+use super::schema::without_schema;
 use super::text;
 use crate::event::fields::{Fields, is_object, plain};
 use crate::event::{JsonText, Key, Message};
@@ -14,21 +16,36 @@ use crate::event::{JsonText, Key, Message};
 /// Characters of a value shown in a reason: enough to recognise a key, too little to fill a log.
 const SHOWN_CHARACTERS_MAX: usize = 64;
 
+/// The forms of keys.
+pub(super) type Keys = Forms<KeyParts>;
+
+/// Where the parts of a key with columns are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KeyParts {
+    json: Span,
+    /// The value of its only column.
+    only: Option<Span>,
+}
+
 /// The key of a message: columns as an object, with or without schema, or a plain value; none for null.
 ///
 /// A key that is no JSON at all comes from Kafka's StringConverter and is the id as it stands. What starts like an object
 /// and is none was broken on its way: taking it as a text would make a new row of it.
-pub(super) fn read(bytes: &Bytes, schemas: &mut Schemas) -> Result<Option<Key>, String> {
+pub(super) fn read(bytes: &Bytes, topic: &Arc<str>, keys: &mut Keys) -> Result<Option<Key>, String> {
     let text = text::text(bytes, "key")?;
-    let payload = schemas.payload(&text);
-    match text::json(payload.unwrap_or(&text), "key") {
-        Ok(json) if payload.is_some() => of_json(&text, json),
+    if let Some((json, only)) =
+        keys.find(&text, topic, |parts, marks| Some((marks.part(parts.json)?, parts.only.and_then(|only| marks.part(only)))))
+    {
+        return match only {
+            Some(only) => Ok(Some(Key { id: shared(&text, plain(only)), json: JsonText::new(text.slice_ref(json)) })),
+            None => of_json(&text, json),
+        };
+    }
+    match text::json(&text, "key") {
         Ok(json) => {
-            let payload = without_schema(json);
-            if payload.len() < json.len() {
-                schemas.remember(json, payload);
-            }
-            of_json(&text, payload)
+            let json = without_schema(json);
+            learn(keys, &text, topic, json);
+            of_json(&text, json)
         }
         Err(reason) if text.trim_start().starts_with('{') => Err(reason),
         Err(_) => {
@@ -36,6 +53,23 @@ pub(super) fn read(bytes: &Bytes, schemas: &mut Schemas) -> Result<Option<Key>, 
             Ok(Some(Key { id: text, json }))
         }
     }
+}
+
+/// Remembers the form of a key that has columns.
+fn learn(keys: &mut Keys, text: &str, topic: &Arc<str>, json: &str) {
+    // With another value in a column of the name `payload` it might be the part below a schema.
+    if !keys.is_learning() || Fields::of(json).any(|column| column.name == "payload") {
+        return;
+    }
+    let values: Vec<&str> = Fields::of(json).map(|column| column.value).collect();
+    keys.learn(text, topic, &values, |marks| {
+        let only = match &*values {
+            [] => return None,
+            [only] => Some(marks.span(only)?),
+            _ => None,
+        };
+        Some(KeyParts { json: marks.span(json)?, only })
+    });
 }
 
 /// The other key of a row that was moved, from the header Debezium sends it in.

@@ -6,9 +6,11 @@
 //! - Never: I/O, a panic on any bytes, a row's data in a reason (but for the key columns that contradict each other).
 //!
 //! `reading` joins: `text` and `schema` (from bytes to the parts of checked JSON), `shape` (what is it?), then `metadata`,
-//! `key`, `version` and `names`.
+//! `key`, `version` and `names`. `form`, `known` and `value` are the short way for messages like one that was read before.
 
+mod form;
 mod key;
+mod known;
 mod metadata;
 mod names;
 mod reading;
@@ -18,6 +20,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 mod text;
+mod value;
 mod version;
 
 use std::sync::Arc;
@@ -25,9 +28,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Change, Key, Message, Version};
+use key::Keys;
+use known::Values;
 use names::Names;
 use reading::Reading;
-use schema::Schemas;
 use settings::{DecodeSettings, Format};
 use version::Versions;
 
@@ -87,22 +91,36 @@ pub struct Decoder {
     format: Format,
     versions: Versions,
     names: Names,
-    schemas: Schemas,
+    keys: Keys,
+    values: Values,
 }
 
 impl Decoder {
     /// A decoder for one pipeline.
     pub fn new(settings: DecodeSettings) -> Self {
-        Self { format: settings.format, versions: Versions::new(&settings), names: Names::default(), schemas: Schemas::default() }
+        let versions = Versions::new(&settings);
+        Self { format: settings.format, versions, names: Names::default(), keys: Keys::default(), values: Values::default() }
     }
 
     /// Decodes one message; `lane` is what is remembered of its lane, and is brought up to date.
     pub fn decode(&mut self, message: &Message, lane: &mut LaneMemory) -> Result<Decoded, DecodeError> {
         let deleted_key = lane.deleted_key.take();
         let before = lane.clone();
-        let (format, versions, names, schemas) = (self.format, &self.versions, &mut self.names, &mut self.schemas);
-        let mut reading =
-            Reading { message, format, versions, names, schemas, lane: &mut *lane, deleted_key, key: None, table: None, version: None };
+        let mut reading = Reading {
+            message,
+            format: self.format,
+            versions: &self.versions,
+            names: &mut self.names,
+            keys: &mut self.keys,
+            values: &mut self.values,
+            lane: &mut *lane,
+            deleted_key,
+            key: None,
+            table: None,
+            source: None,
+            has_key: false,
+            version: None,
+        };
         let decoded = reading.run();
         let (key, table, version) = (reading.key, reading.table, reading.version);
         match &decoded {

@@ -17,7 +17,7 @@ pub(super) struct Names {
 impl Names {
     /// `schema.table`; `database.table` where tables have no schema (MySQL, MongoDB); the topic's where the message says
     /// neither.
-    pub fn table(&mut self, metadata: &Metadata<'_>, topic: &str) -> Arc<str> {
+    pub fn table(&mut self, metadata: &Metadata<&str>, topic: &str) -> Arc<str> {
         let Some(table) = metadata.table.filter(|table| !table.is_empty()) else { return self.table_of_topic(topic) };
         let qualifier = match metadata.connector {
             Some("mysql" | "mariadb" | "mongodb") => metadata.database,
@@ -42,7 +42,7 @@ impl Names {
     }
 
     /// The connector's `topic.prefix`; where the message does not say it, what stands before the table in the topic's name.
-    pub fn source(&mut self, metadata: &Metadata<'_>, topic: &str) -> Arc<str> {
+    pub fn source(&mut self, metadata: &Metadata<&str>, topic: &str) -> Arc<str> {
         match (metadata.name, segments(topic)) {
             (Some(name), _) if !name.is_empty() => self.intern(name),
             (_, Some((prefix, _, _))) if !prefix.is_empty() => self.intern(prefix),

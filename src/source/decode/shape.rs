@@ -10,7 +10,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::schema::{Schemas, without_schema};
+use super::schema::without_schema;
 use super::settings::Format;
 use super::text;
 
@@ -67,16 +67,13 @@ struct Top<'a> {
 /// What the message's value is; `key` is the message's key as JSON text.
 ///
 /// Checks the text and takes it apart in one pass, so this is where most of the time of decoding goes.
-pub(super) fn shape<'a>(text: &'a str, key: Option<&str>, format: Format, schemas: &mut Schemas) -> Result<Shape<'a>, String> {
+pub(super) fn shape<'a>(text: &'a str, key: Option<&str>, format: Format) -> Result<Shape<'a>, String> {
     let whole = text.trim_matches([' ', '\t', '\n', '\r']);
-    let payload = schemas.payload(whole);
-    let mut value = payload.unwrap_or(whole);
-    let mut top = Top::checked(value)?;
-    if payload.is_none() && top.fields == 2 {
-        let inner = without_schema(value);
-        if inner.len() < value.len() {
-            schemas.remember(whole, inner);
-            (value, top) = (inner, Top::of(inner));
+    let (mut value, mut top) = (whole, Top::checked(whole)?);
+    if top.fields == 2 {
+        value = without_schema(whole);
+        if value.len() < whole.len() {
+            top = Top::of(value);
         }
     }
     match value {

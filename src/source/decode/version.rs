@@ -4,7 +4,7 @@ use super::LaneMemory;
 use super::metadata::Metadata;
 use super::settings::{DecodeSettings, Format, VersionFrom};
 use super::shape::Envelope;
-use crate::event::fields::{bare, find};
+use crate::event::fields::{bare, digits, find};
 use crate::event::time;
 use crate::event::{Message, Version};
 
@@ -34,7 +34,7 @@ struct Place {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Facts<'a> {
     pub message: &'a Message,
-    pub metadata: &'a Metadata<'a>,
+    pub metadata: &'a Metadata<&'a str>,
     pub envelope: Option<&'a Envelope<'a>>,
     /// The row's text, added fields included.
     pub row: Option<&'a str>,
@@ -141,7 +141,7 @@ fn automatic(facts: &Facts<'_>, lane: &mut LaneMemory) -> Result<Option<Version>
 /// before the snapshot and have lower LSNs. It does not count from the newest change seen: the connector may send an old
 /// first transaction again at the end of the topic, and it must not win over newer rows there. Nor does it count from a
 /// snapshot that a commit was seen after: that one's first transaction is over, so this is an older one, sent again.
-fn postgres(metadata: &Metadata<'_>, lane: &mut LaneMemory) -> Result<Option<Version>, String> {
+fn postgres(metadata: &Metadata<&str>, lane: &mut LaneMemory) -> Result<Option<Version>, String> {
     let Some(sequence) = metadata.sequence else { return lsn(metadata) };
     let (last_commit, sequence_lsn) = sequence_parts(sequence).ok_or_else(|| not_a_version("source.sequence"))?;
     let lsn = match metadata.lsn {
@@ -165,7 +165,7 @@ fn postgres(metadata: &Metadata<'_>, lane: &mut LaneMemory) -> Result<Option<Ver
     Ok(Some(version))
 }
 
-fn lsn(metadata: &Metadata<'_>) -> Result<Option<Version>, String> {
+fn lsn(metadata: &Metadata<&str>) -> Result<Option<Version>, String> {
     let lsn = match (metadata.lsn, metadata.sequence) {
         (Some(lsn), _) => Some(lsn.parse().map_err(|_| not_a_version("source.lsn"))?),
         (None, Some(sequence)) => sequence_parts(sequence).and_then(|(last_commit, lsn)| lsn.or(last_commit)),
@@ -174,7 +174,7 @@ fn lsn(metadata: &Metadata<'_>) -> Result<Option<Version>, String> {
     Ok(lsn.map(|lsn| Version::new(lsn, lsn)))
 }
 
-fn mysql(metadata: &Metadata<'_>) -> Result<Option<Version>, String> {
+fn mysql(metadata: &Metadata<&str>) -> Result<Option<Version>, String> {
     let (Some(file), Some(position)) = (metadata.file, metadata.position) else { return Ok(None) };
     let file: u32 = file.rsplit('.').next().and_then(|number| number.parse().ok()).ok_or_else(|| not_a_version("source.file"))?;
     let position: u32 = position.parse().map_err(|_| not_a_version("source.pos"))?;
@@ -188,6 +188,14 @@ fn offset(facts: &Facts<'_>) -> Version {
 
 /// Both parts of `["26550432","26550432"]` or `[null,"26511232"]`, be their quotes escaped or not.
 fn sequence_parts(sequence: &str) -> Option<(Option<u64>, Option<u64>)> {
+    // As nearly all are.
+    let rest = sequence.strip_prefix(r#"[\""#).and_then(|rest| rest.strip_suffix(r#"\"]"#));
+    if let Some((first, second)) = rest.and_then(|rest| rest.split_at_checked(digits(rest.as_bytes())))
+        && let Some(second) = second.strip_prefix(r#"\",\""#)
+        && let (Ok(first), Ok(second)) = (first.parse(), second.parse())
+    {
+        return Some((Some(first), Some(second)));
+    }
     let (first, second) = sequence.trim().strip_prefix('[')?.strip_suffix(']')?.split_once(',')?;
     Some((sequence_part(first)?, sequence_part(second)?))
 }

@@ -3,6 +3,7 @@
 mod forms;
 mod kept_apart;
 mod keys;
+mod known;
 mod mutate;
 mod mutations;
 mod properties;

@@ -18,7 +18,7 @@ use crate::event::{Change, Message, Operation, Version};
 use crate::source::decode::{DecodeError, Decoded, Decoder, LaneMemory, key};
 
 /// All recorded messages of all forms.
-fn all() -> &'static [Message] {
+pub(super) fn all() -> &'static [Message] {
     static ALL: OnceLock<Vec<Message>> = OnceLock::new();
     ALL.get_or_init(|| FORMS.into_iter().flat_map(recorded).collect())
 }
@@ -40,7 +40,7 @@ fn text(bytes: &Option<Bytes>) -> &str {
 }
 
 /// The message with its value, its key or its headers damaged.
-fn damaged(message: &Message, damages: &[(u8, Damage)]) -> Message {
+pub(super) fn damaged(message: &Message, damages: &[(u8, Damage)]) -> Message {
     let mut message = message.clone();
     for (part, damage) in damages {
         let part = match part {
@@ -56,7 +56,7 @@ fn damaged(message: &Message, damages: &[(u8, Damage)]) -> Message {
     message
 }
 
-fn any_damages() -> impl Strategy<Value = Vec<(u8, Damage)>> {
+pub(super) fn any_damages() -> impl Strategy<Value = Vec<(u8, Damage)>> {
     vec((0..10_u8, any_damage()), 1..4)
 }
 

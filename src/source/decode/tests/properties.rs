@@ -39,7 +39,7 @@ fn holds_for_every_decoder(message: &Message) {
     }
 }
 
-fn any_json() -> impl Strategy<Value = Value> {
+pub(super) fn any_json() -> impl Strategy<Value = Value> {
     let leaf = proptest::prop_oneof![
         proptest::strategy::Just(Value::Null),
         any::<bool>().prop_map(Value::from),

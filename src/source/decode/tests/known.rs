@@ -1,0 +1,148 @@
+//! Messages of a form met before are read faster, and to the same.
+//!
+//! `PROPTEST_CASES=1000000 cargo test --release --lib decode::tests::known` looks longer.
+
+use proptest::prelude::{Strategy, any, prop_assert, prop_assert_eq, prop_oneof};
+use proptest::sample::{Index, select};
+use serde_json::value::RawValue;
+
+use super::mutate::SWAPS;
+use super::mutations::{all, any_damages, damaged};
+use super::properties::{any_json, every_decoder};
+use super::{FORMS, decode, decoder, message, postgres, recorded};
+use crate::event::Message;
+use crate::event::fields::depth;
+use crate::source::decode::{Decoder, LaneMemory, value};
+
+/// Texts that are JSON, nearly so, or not at all.
+fn any_text() -> impl Strategy<Value = String> {
+    let strings = r#""([a-zé☃ ]|\\[\\"/bfnrtu0x]|\\u[0-9a-fA-FgG]{4}|[\x00-\x20\x7f\n]){0,20}["\\]?"#;
+    let json = prop_oneof![
+        strings,
+        "-?(0|[0-9]{1,20})(\\.[0-9]{0,20})?([eE][+-]?[0-9]{0,3})?",
+        "(null|true|false|nul|True|tru|falsy)",
+        select(SWAPS).prop_map(str::to_owned),
+        any_json().prop_map(|json| json.to_string()),
+        "[{}\\[\\]\",:\\\\0-9a-z.é -]{0,40}",
+    ];
+    (json, any::<Index>(), "[{}\\[\\]\",:\\\\0-9 \x00-\x1fue.+-]{0,2}", any::<bool>()).prop_map(|(mut text, at, more, is_damaged)| {
+        let mut place = at.index(text.len() + 1);
+        while !text.is_char_boundary(place) {
+            place -= 1;
+        }
+        if is_damaged {
+            text.insert_str(place, &more);
+        }
+        text
+    })
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<&RawValue>(text).is_ok()
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_value_is_what_serde_json_takes_for_one(text in any_text(), rest in "[,}\\] ].{0,20}|") {
+        let whole = format!("{text}{rest}");
+        let length = value::length(whole.as_bytes());
+        if let Some(length) = length {
+            prop_assert!(is_json(&whole[..length]), "{whole:?} to {length}");
+        }
+        if is_json(&text) && text.trim_ascii() == text {
+            prop_assert_eq!(length, Some(text.len()));
+        }
+    }
+
+    /// What was read before must not be seen from outside, neither in what the message says nor in what the lane remembers.
+    #[test]
+    fn forms_met_before_change_nothing(event: Index, damages in any_damages(), by: Index, snapshot_lsn in select(&[0, 26_511_232][..])) {
+        let original = &all()[event.index(all().len())];
+        let memory = LaneMemory { snapshot_lsn, ..LaneMemory::default() };
+        let damaged = damaged(original, &damages);
+        // Every second time as nearly everyone has it.
+        let decoders = every_decoder();
+        let by = by.index(decoders.len() * 2);
+        let cold = || decoders[if by < decoders.len() { by } else { 0 }].clone();
+        let mut warm = cold();
+        for message in [original, original, &damaged, &damaged, original] {
+            let (mut of_warm, mut of_cold) = (memory.clone(), memory.clone());
+            let (found, expected) = (warm.decode(message, &mut of_warm), cold().decode(message, &mut of_cold));
+            prop_assert_eq!(found, expected);
+            prop_assert_eq!(of_warm, of_cold);
+        }
+    }
+}
+
+fn misses(decoder: &Decoder) -> (usize, usize) {
+    (decoder.keys.misses(), decoder.values.misses())
+}
+
+#[test]
+fn the_second_message_of_a_form_is_not_read_in_full() {
+    let envelope = |source: &str, id: u32, rest: &str| {
+        let row = format!(r#"{{"id":{id},"name":"é\n{id}","tags":[{id},{{}}],"n":-{id}.50}}"#);
+        let value = postgres(source, &format!(r#""before":null,"after":{row},"transaction":null,{rest}"#));
+        message(Some(&format!(r#"{{"id":{id}}}"#)), Some(&value), &[])
+    };
+    let mut warm = decoder();
+    let first = envelope(r#""lsn":7,"sequence":"[\"6\",\"7\"]","xmin":null,"ts_ms":5"#, 1, r#""op":"c","ts_ms":6"#);
+    let _ = warm.decode(&first, &mut LaneMemory::default());
+    assert_eq!(misses(&warm), (1, 1));
+    for (source, id, rest, is_known) in [
+        (r#""lsn":8,"sequence":"[null,\"8\"]","xmin":null,"ts_ms":-1"#, 22, r#""op":"u","ts_ms":"7""#, true),
+        (r#""lsn":true,"sequence":"","xmin":null,"ts_ms":1e5"#, 22, r#""op":"r","ts_ms":{}"#, true),
+        (r#""lsn":8,"sequence":"[\"8\",\"8\"]","xmin":1,"ts_ms":5"#, 3, r#""op":"u","ts_ms":6"#, false),
+        (r#""lsn":8,"sequence":"[\"8\",\"8\"]","xmin":null,"ts_ms":5"#, 3, r#""op":"t","ts_ms":6"#, false),
+        (r#""lsn":8,"sequence":"[\"8\",\"8\"]","xmin":null,"ts_ms":05"#, 3, r#""op":"u","ts_ms":6"#, false),
+        (r#""lsn":8,"sequence":"[\"8\",\"8\"]","xmin":null,"ts_ms":5"#, 3, r#""op":"u","ts_ms":6 "#, false),
+    ] {
+        let (message, mut decoder) = (envelope(source, id, rest), warm.clone());
+        assert_eq!(decoder.decode(&message, &mut LaneMemory::default()), decode(&message));
+        assert_eq!(misses(&decoder).0, 0, "its key is of the same form");
+        assert_eq!(misses(&decoder).1 == 0, is_known, "{source} {rest}");
+    }
+}
+
+/// Of what a real Debezium sends, hardly anything has to be read in full.
+#[test]
+fn recorded_envelopes_are_of_few_forms() {
+    for form in &FORMS[..2] {
+        let (mut decoder, mut read_in_full, mut all) = (decoder(), 0, 0);
+        for message in recorded(form).iter().filter(|message| message.lane.contains("stock")) {
+            let _ = decoder.decode(message, &mut LaneMemory::default());
+            (read_in_full, all) = (read_in_full + decoder.values.misses().min(1), all + 1);
+        }
+        assert!(all > 10 && read_in_full * 2 < all, "{form}: {read_in_full} of {all}");
+    }
+}
+
+/// Another topic may have rows that look the same and are of another table.
+#[test]
+fn a_form_is_of_one_topic() {
+    let value = r#"{"op":"c","before":null,"after":{"id":1},"source":{"connector":"postgresql","lsn":1}}"#;
+    let mut decoder = decoder();
+    for topic in ["a.s.t", "b.s.u", "a.s.t"] {
+        let mut message: Message = message(Some(r#"{"id":1}"#), Some(value), &[]);
+        message.origin.topic = topic.into();
+        assert_eq!(decoder.decode(&message, &mut LaneMemory::default()), decode(&message));
+    }
+}
+
+/// However many shapes messages have, what is remembered of them is bounded.
+#[test]
+fn forms_are_bounded() {
+    let mut decoder = decoder();
+    for number in 0..1_000 {
+        let value = postgres(r#""lsn":1"#, &format!(r#""op":"c","before":null,"after":{{"id":1,"c{number}":1}}"#));
+        for topic in [0, number] {
+            let mut message = message(Some(&format!(r#"{{"id":1{}}}"#, " ".repeat(number))), Some(&value), &[]);
+            message.origin.topic = format!("shop.public.{topic}").into();
+            assert_eq!(decoder.decode(&message, &mut LaneMemory::default()), decode(&message));
+        }
+        assert!(decoder.values.known().max(decoder.keys.known()) <= crate::limits::FORMS_MAX);
+    }
+    let nested = format!("{}{}", "[".repeat(124), "]".repeat(124));
+    assert_eq!((depth(&nested), value::length(nested.as_bytes())), (124, Some(248)));
+    assert_eq!(value::length(format!("[{nested}]").as_bytes()), None);
+}
