@@ -14,19 +14,16 @@ use crate::limits;
 /// The forms met last, each with where its parts are.
 #[derive(Clone, Debug)]
 pub(super) struct Forms<T> {
-    known: Vec<Arc<Form<T>>>,
+    pub known: Vec<Arc<Form<T>>>,
     /// What may be spent on learning: each message earns some of it, and one of a known form more.
-    credit: usize,
-    /// Messages of no known form since the last one that was.
-    #[cfg(test)]
-    misses: usize,
+    pub credit: usize,
     /// The marks of the message being read.
     marks: Vec<usize>,
 }
 
 /// A message without its values.
 #[derive(Debug)]
-struct Form<T> {
+pub(super) struct Form<T> {
     topic: Arc<str>,
     /// What stands before each value and after the last one.
     fixed: Box<[u8]>,
@@ -58,17 +55,14 @@ impl<T> Forms<T> {
     pub fn find<'t, R>(&mut self, text: &'t str, topic: &Arc<str>, read: impl FnOnce(&T, Marks<'_, 't>) -> Option<R>) -> Option<R> {
         let marks = &mut self.marks;
         let found = self.known.iter().position(|form| form.is_of(topic) && form.mark(text.as_bytes(), marks).is_some());
-        if let Some(recent) = self.known.get_mut(..=found.unwrap_or(0))
-            && recent.len() > 1
+        // The next message is most likely of the same form.
+        if let Some(place @ 1..) = found
+            && let Some(recent) = self.known.get_mut(..=place)
         {
             recent.rotate_right(1);
         }
         let read = found.and_then(|_| read(&self.known.first()?.parts, Marks { text, marks: &self.marks }));
         self.credit += if read.is_some() { limits::FORM_LEARN_HITS } else { 1 };
-        #[cfg(test)]
-        {
-            self.misses = read.as_ref().map_or(self.misses + 1, |_| 0);
-        }
         read
     }
 
@@ -89,16 +83,6 @@ impl<T> Forms<T> {
         left.is_some()
     }
 
-    #[cfg(test)]
-    pub fn misses(&self) -> usize {
-        self.misses
-    }
-
-    #[cfg(test)]
-    pub fn known(&self) -> usize {
-        self.known.len()
-    }
-
     fn make_room(&mut self, topic: &Arc<str>) {
         let mut of_topic = 0;
         self.known.retain(|form| {
@@ -111,13 +95,7 @@ impl<T> Forms<T> {
 
 impl<T> Default for Forms<T> {
     fn default() -> Self {
-        Self {
-            known: Vec::new(),
-            credit: limits::FORMS_IN_VAIN_MAX * limits::FORM_LEARN_COST,
-            #[cfg(test)]
-            misses: 0,
-            marks: Vec::new(),
-        }
+        Self { known: Vec::new(), credit: limits::FORMS_IN_VAIN_MAX * limits::FORM_LEARN_COST, marks: Vec::new() }
     }
 }
 
@@ -140,7 +118,7 @@ impl<T> Form<T> {
         Some(Self { topic: Arc::clone(topic), fixed: fixed.into_bytes().into(), lengths: lengths.into(), parts })
     }
 
-    fn is_of(&self, topic: &Arc<str>) -> bool {
+    pub fn is_of(&self, topic: &Arc<str>) -> bool {
         Arc::ptr_eq(&self.topic, topic) || self.topic == *topic
     }
 

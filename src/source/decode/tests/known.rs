@@ -12,7 +12,9 @@ use super::properties::{any_json, every_decoder};
 use super::{FORMS, decode, decoder, message, postgres, recorded};
 use crate::event::Message;
 use crate::event::fields::depth;
-use crate::source::decode::{Decoder, LaneMemory, value};
+use crate::limits;
+use crate::source::decode::form::Forms;
+use crate::source::decode::{DecodeError, Decoded, Decoder, LaneMemory, value};
 
 /// Texts that are JSON, nearly so, or not at all.
 fn any_text() -> impl Strategy<Value = String> {
@@ -74,8 +76,12 @@ proptest::proptest! {
     }
 }
 
-fn misses(decoder: &Decoder) -> (usize, usize) {
-    (decoder.keys.misses(), decoder.values.misses())
+/// Decodes the message and tells whether its key and its value were of known forms.
+fn decode_with(decoder: &mut Decoder, message: &Message) -> (Result<Decoded, DecodeError>, (bool, bool)) {
+    let before = (decoder.keys.credit, decoder.values.credit);
+    let decoded = decoder.decode(message, &mut LaneMemory::default());
+    let is_known = |before, after| after == before + limits::FORM_LEARN_HITS;
+    (decoded, (is_known(before.0, decoder.keys.credit), is_known(before.1, decoder.values.credit)))
 }
 
 #[test]
@@ -87,8 +93,7 @@ fn the_second_message_of_a_form_is_not_read_in_full() {
     };
     let mut warm = decoder();
     let first = envelope(r#""lsn":7,"sequence":"[\"6\",\"7\"]","xmin":null,"ts_ms":5"#, 1, r#""op":"c","ts_ms":6"#);
-    let _ = warm.decode(&first, &mut LaneMemory::default());
-    assert_eq!(misses(&warm), (1, 1));
+    assert_eq!(decode_with(&mut warm, &first).1, (false, false));
     for (source, id, rest, is_known) in [
         (r#""lsn":8,"sequence":"[null,\"8\"]","xmin":null,"ts_ms":-1"#, 22, r#""op":"u","ts_ms":"7""#, true),
         (r#""lsn":true,"sequence":"","xmin":null,"ts_ms":1e5"#, 22, r#""op":"r","ts_ms":{}"#, true),
@@ -98,9 +103,7 @@ fn the_second_message_of_a_form_is_not_read_in_full() {
         (r#""lsn":8,"sequence":"[\"8\",\"8\"]","xmin":null,"ts_ms":5"#, 3, r#""op":"u","ts_ms":6 "#, false),
     ] {
         let (message, mut decoder) = (envelope(source, id, rest), warm.clone());
-        assert_eq!(decoder.decode(&message, &mut LaneMemory::default()), decode(&message));
-        assert_eq!(misses(&decoder).0, 0, "its key is of the same form");
-        assert_eq!(misses(&decoder).1 == 0, is_known, "{source} {rest}");
+        assert_eq!(decode_with(&mut decoder, &message), (decode(&message), (true, is_known)), "{source} {rest}");
     }
 }
 
@@ -110,8 +113,8 @@ fn recorded_envelopes_are_of_few_forms() {
     for form in &FORMS[..2] {
         let (mut decoder, mut read_in_full, mut all) = (decoder(), 0, 0);
         for message in recorded(form).iter().filter(|message| message.lane.contains("stock")) {
-            let _ = decoder.decode(message, &mut LaneMemory::default());
-            (read_in_full, all) = (read_in_full + decoder.values.misses().min(1), all + 1);
+            let (_, (_, is_known)) = decode_with(&mut decoder, message);
+            (read_in_full, all) = (read_in_full + usize::from(!is_known), all + 1);
         }
         assert!(all > 10 && read_in_full * 2 < all, "{form}: {read_in_full} of {all}");
     }
@@ -140,9 +143,34 @@ fn forms_are_bounded() {
             message.origin.topic = format!("shop.public.{topic}").into();
             assert_eq!(decoder.decode(&message, &mut LaneMemory::default()), decode(&message));
         }
-        assert!(decoder.values.known().max(decoder.keys.known()) <= crate::limits::FORMS_MAX);
+        assert!(decoder.values.known.len().max(decoder.keys.known.len()) <= limits::FORMS_MAX);
     }
+    let of_first = decoder.values.known.iter().filter(|form| form.is_of(&"shop.public.0".into()));
+    assert!(of_first.count() <= limits::FORMS_OF_TOPIC_MAX);
+}
+
+#[test]
+fn a_value_may_lie_so_deep_that_its_message_does_not_lie_too_deep() {
     let nested = format!("{}{}", "[".repeat(124), "]".repeat(124));
     assert_eq!((depth(&nested), value::length(nested.as_bytes())), (124, Some(248)));
     assert_eq!(value::length(format!("[{nested}]").as_bytes()), None);
+}
+
+/// Learning takes time, and is of use only where forms come again.
+#[test]
+fn what_is_hardly_ever_of_use_is_hardly_ever_learned() {
+    let (mut forms, topic) = (Forms::<()>::default(), "t".into());
+    let learned = |forms: &mut Forms<()>, text: &str, messages: usize| {
+        let is_learned = |_: &usize| {
+            let is_known = forms.find(text, &topic, |(), _| Some(())).is_some();
+            let is_learned = !is_known && forms.is_learning();
+            is_learned.then(|| forms.learn("1", &topic, &[], |_| Some(())));
+            is_learned
+        };
+        (0..messages).filter(is_learned).count()
+    };
+    assert!((1_000..1_100).contains(&learned(&mut forms, "2", 64_000)));
+    assert!(learned(&mut forms, "2", 64) <= 1);
+    assert_eq!(learned(&mut forms, "1", 16), 0, "known");
+    assert_eq!(learned(&mut forms, "2", 1), 1);
 }
