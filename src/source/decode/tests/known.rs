@@ -107,6 +107,30 @@ fn the_second_message_of_a_form_is_not_read_in_full() {
     }
 }
 
+/// MongoDB's rows are texts, and so values of their form: where anything else stands, it is judged as ever.
+#[test]
+fn a_row_that_is_a_value_is_judged_anew() {
+    let envelope = |after: &str| {
+        let source = r#"{"connector":"mongodb","name":"m","db":"d","collection":"c"}"#;
+        message(None, Some(&format!(r#"{{"op":"c","before":null,"after":{after},"source":{source}}}"#)), &[])
+    };
+    let mut warm = decoder();
+    for (after, is_known) in [
+        (r#""{\"_id\":1}""#, false),
+        (r#""{\"_id\":2}""#, true),
+        ("5", false),
+        ("null", false),
+        ("[1]", false),
+        (r#"{"_id":3}"#, true),
+        (r#""{""#, true),
+    ] {
+        let (message, mut decoder) = (envelope(after), warm.clone());
+        let (decoded, (_, was_known)) = decode_with(&mut decoder, &message);
+        assert_eq!((decoded, was_known), (decode(&message), is_known), "{after}");
+        let _ = warm.decode(&envelope(r#""{}""#), &mut LaneMemory::default());
+    }
+}
+
 /// Of what a real Debezium sends, hardly anything has to be read in full.
 #[test]
 fn recorded_envelopes_are_of_few_forms() {
@@ -173,4 +197,28 @@ fn what_is_hardly_ever_of_use_is_hardly_ever_learned() {
     assert!(learned(&mut forms, "2", 64) <= 1);
     assert_eq!(learned(&mut forms, "1", 16), 0, "known");
     assert_eq!(learned(&mut forms, "2", 1), 1);
+}
+
+/// What looks like a message met before, and would be misread by its form.
+#[test]
+fn nonsense_is_judged_as_if_nothing_had_been_met() {
+    let of = |rest: &str| postgres(r#""lsn":7"#, rest);
+    for (key, first, second) in [
+        (r#"{"id":1}"#, of(r#""op":"u","before":{"id":1},"after":{"id":1}"#), of(r#""op":"d","before":{"id":2},"after":{"id":1}"#)),
+        (
+            r#"{"id":1,"k":2}"#,
+            of(r#""op":"u","before":null,"after":{"id":1,"id":1,"k":2}"#),
+            of(r#""op":"u","before":null,"after":{"id":1,"id":9,"k":2}"#),
+        ),
+        (
+            r#"{"id":1}"#,
+            of(r#""op":"u","b\u0065fore":{"id":1},"after":{"id":1},"before2":1"#),
+            of(r#""op":"u","b\u0065fore":5,"after":{"id":1},"before2":1"#),
+        ),
+    ] {
+        let (first, second) = (message(Some(key), Some(&first), &[]), message(Some(key), Some(&second), &[]));
+        let mut decoder = decoder();
+        assert_eq!(decode_with(&mut decoder, &first).0, decode(&first));
+        assert_eq!(decode_with(&mut decoder, &second).0, decode(&second));
+    }
 }
