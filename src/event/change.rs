@@ -54,8 +54,8 @@ pub struct Change {
     pub ts_ms: u64,
     /// Where it was read.
     pub origin: Origin,
-    /// Set on both halves of a change of the primary key.
-    pub moved: Option<Moved>,
+    /// Set on both halves of a change of the primary key; aside, for it is rare.
+    pub moved: Option<Box<Moved>>,
 }
 
 impl Change {

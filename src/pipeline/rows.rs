@@ -23,7 +23,7 @@ use crate::state::{Half, MovedRow, PipelineState, Provisional, RowKey, RowRecord
 
 /// The row besides its own that a change may touch.
 pub fn also_touched(state: &PipelineState, change: &Change) -> Option<RowKey> {
-    match change.moved.as_ref()? {
+    match change.moved.as_deref()? {
         Moved::To { key, .. } | Moved::From { key, .. } => Some(state.key(&change.table, &key.id)),
     }
 }
@@ -51,7 +51,7 @@ impl<'a> RowKeeper<'a> {
         if let Some(old) = &old {
             change.before = Some(old.clone());
         }
-        let refreshed = match change.moved.clone() {
+        let refreshed = match change.moved.as_deref().cloned() {
             Some(Moved::To { key: to, at }) => self.leave(rows, key, change, (&to, at), old)?,
             Some(Moved::From { key: from, at }) => {
                 self.arrive(rows, key, change, (&from, at))?;

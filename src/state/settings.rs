@@ -13,7 +13,7 @@ pub struct StateSettings {
     pub dir: PathBuf,
     /// How long a deleted row's version is remembered. Longer than the source may repeat old events.
     pub tombstone_retention: Duration,
-    /// Memory for the versions of rows that change often.
+    /// Most memory for the versions of rows that change often, and for what windows count.
     pub cache_bytes: u64,
 }
 
@@ -22,7 +22,7 @@ pub fn read(section: &Section<'_>) -> StateSettings {
     StateSettings {
         dir: section.path_or("dir", "state"),
         tombstone_retention: section.duration("tombstone_retention", Duration::from_secs(7 * 24 * 3600)),
-        cache_bytes: section.size("cache", 64 << 20),
+        cache_bytes: section.size("cache", 256 << 20),
     }
 }
 

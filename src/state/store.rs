@@ -25,7 +25,7 @@ use crate::state::{MovedRow, PipelineState, RowRecord};
 const FORMAT: u32 = 2;
 
 /// Block cache of the whole database: the bloom filters and indexes of some 10 million keys.
-const BLOCK_CACHE_BYTES: usize = 128 << 20;
+const BLOCK_CACHE_BYTES: usize = 64 << 20;
 /// Memory of one write buffer; with two for each busy family this bounds what a crash must replay. A larger one is no quicker:
 /// its entries no longer fit the processor's caches.
 const WRITE_BUFFER_BYTES: usize = 16 << 20;
@@ -259,10 +259,11 @@ impl Store {
     }
 
     fn around(db: DB, cache_bytes: u64) -> Self {
+        let cells_bytes = cache_bytes / 6;
+        let cache = Arc::new(VersionCache::new(cache_bytes - cells_bytes));
         // An entry takes about 150 bytes: key, record, and the cache's own.
-        let entries = usize::try_from(cache_bytes / 150).unwrap_or(usize::MAX).max(16);
-        let cache = Arc::new(VersionCache::new(cache_bytes));
-        let cells = Arc::new(Cache::with_weighter(entries, cache_bytes, CellWeight));
+        let entries = usize::try_from(cells_bytes / 150).unwrap_or(usize::MAX).max(16);
+        let cells = Arc::new(Cache::with_weighter(entries, cells_bytes, CellWeight));
         Self { db: Arc::new(db), cache, cells, numbering: Arc::default(), books: Arc::default(), has_failed: Arc::default() }
     }
 

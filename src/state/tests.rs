@@ -176,6 +176,27 @@ fn pipelines_are_kept_apart_also_when_all_are_new_at_once() {
 }
 
 #[test]
+fn what_ties_with_a_row_in_memory_is_held_against_all_that_is_known_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut state = store.pipeline("p", "auto").unwrap();
+    let mut effects = row(&state, "1", 5, Text::Kept);
+    effects.rows[0].record.version.second = 3;
+    stage_and_commit(&mut state, 1, effects);
+    let key = state.key("public.t", "1");
+    let versions = |wanted: &[Option<u64>]| -> Version {
+        let mut rows = Rows::default();
+        let slots: Vec<_> = wanted.iter().map(|first| state.want(&mut rows, key.clone(), *first)).collect();
+        state.fetch(&mut rows).unwrap();
+        rows.record_at(slots[0]).unwrap().version
+    };
+    assert_eq!(versions(&[Some(6)]), Version::new(5, 0), "the cache leaves the second part open");
+    for wanted in [&[Some(5)][..], &[None], &[Some(6), Some(5)], &[Some(4), None]] {
+        assert_eq!(versions(wanted), Version::new(5, 3), "{wanted:?}");
+    }
+}
+
+#[test]
 fn live_rows_are_those_of_the_table_that_are_there_and_old_enough() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());

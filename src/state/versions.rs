@@ -55,8 +55,8 @@ struct Plain {
 impl VersionCache {
     /// An empty one, of at most so many bytes; it grows with what is put in.
     pub fn new(bytes: u64) -> Self {
-        // A quarter for records of all kinds, which are some 250 bytes each.
-        let others = bytes / 4;
+        // A fifth for records of all kinds, which are some 250 bytes each.
+        let others = bytes / 5;
         let buckets_max = usize::try_from(bytes - others).unwrap_or(usize::MAX) / (SHARDS * size_of::<[Plain; WAYS]>());
         let shard = |_| Mutex::new(Shard { buckets: Vec::new(), buckets_max });
         let entries = usize::try_from(others / 250).unwrap_or(usize::MAX).max(16);
@@ -276,22 +276,22 @@ mod tests {
 
     #[test]
     fn it_grows_to_its_bound_and_holds_nearly_as_many_rows_as_have_room() {
-        let cache = VersionCache::new(4 << 20);
+        let cache = VersionCache::new(5 << 20);
         assert_eq!(cache.plain.iter().map(|shard| super::lock(shard).buckets.len()).sum::<usize>(), 0, "nothing is taken beforehand");
-        let rows: Vec<RowKey> = (0..110_000).map(|row| RowKey::new(1, "public.orders", &row.to_string())).collect();
+        let rows: Vec<RowKey> = (0..150_000).map(|row| RowKey::new(1, "public.orders", &row.to_string())).collect();
         for key in &rows {
             cache.insert(key, record(7, 7, 0));
         }
         let buckets: usize = cache.plain.iter().map(|shard| super::lock(shard).buckets.len()).sum();
-        assert!(buckets * WAYS * 24 <= 3 << 20 && buckets * WAYS * 24 > (3 << 20) - SHARDS * WAYS * 24, "{buckets}");
+        assert!(buckets * WAYS * 24 <= 4 << 20 && buckets * WAYS * 24 > (4 << 20) - SHARDS * WAYS * 24, "{buckets}");
         let known = rows.iter().filter(|key| cache.get(key).is_some()).count();
-        assert!(known > 95_000, "{known} of {} are known", rows.len());
+        assert!(known > 130_000, "{known} of {} are known", rows.len());
     }
 
     #[test]
     fn the_least_used_makes_room() {
         // One bucket in each shard.
-        let cache = VersionCache::new((SHARDS * WAYS * 24) as u64 * 4 / 3);
+        let cache = VersionCache::new((SHARDS * WAYS * 24) as u64 * 5 / 4);
         let often = RowKey::new(1, "t", "often");
         cache.insert(&often, record(1, 1, 0));
         for row in 0..20_000 {

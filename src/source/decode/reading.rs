@@ -169,9 +169,9 @@ impl Reading<'_> {
         }
         let at = metadata.lsn.and_then(|lsn| lsn.parse().ok()).map_or(version, |lsn| Version::new(lsn, lsn));
         let other_key = |header| self.message.header(header).and_then(key::read_header);
-        let moved = match row.operation {
-            Operation::Delete => other_key("__debezium.newkey").map(|key| Moved::To { key, at }),
-            _ => other_key("__debezium.oldkey").map(|key| Moved::From { key, at }),
+        let moved: Option<Box<Moved>> = match row.operation {
+            Operation::Delete => other_key("__debezium.newkey").map(|key| Moved::To { key, at }.into()),
+            _ => other_key("__debezium.oldkey").map(|key| Moved::From { key, at }.into()),
         };
         let topic = &self.message.origin.topic;
         let source = self.source.take().unwrap_or_else(|| self.names.source(metadata, topic));

@@ -136,7 +136,7 @@ fn a_changed_key_links_both_halves() {
         (&create, ("__debezium.newkey", r#"{"id":2}"#), None),
     ] {
         let moved = change(&message(KEY, Some(value), &[header])).moved;
-        let other = moved.map(|moved| match moved {
+        let other = moved.map(|moved| match *moved {
             Moved::To { key, .. } => (key.id.to_string(), true),
             Moved::From { key, .. } => (key.id.to_string(), false),
         });

@@ -38,7 +38,7 @@ fn line(message: &Message, decoded: &Result<Decoded, DecodeError>) -> String {
     let mut line = format!("{} {} ", message.lane, message.origin.offset);
     match decoded {
         Ok(Decoded::Change(change)) => {
-            let moved = match &change.moved {
+            let moved = match change.moved.as_deref() {
                 Some(Moved::To { key, .. }) => format!(" to:{}", key.id),
                 Some(Moved::From { key, .. }) => format!(" from:{}", key.id),
                 None => String::new(),

@@ -15,7 +15,7 @@ use crate::support::{Running, http, wait_for};
 /// Room for the state, its log and what RocksDB wants free.
 const DISK_MIB: u32 = 200;
 const PIPELINE: &str = "tight";
-const FULL: &str = "the disk of the state is full: make 64 MiB of room";
+const FULL: &str = "the disk of the state is full: make 32 MiB of room";
 
 /// A small file system in a mount namespace, which a process holds open as long as this lives.
 struct SmallDisk {
