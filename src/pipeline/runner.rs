@@ -31,7 +31,7 @@ use crate::pipeline::settling::Settling;
 use crate::pipeline::status::RunState;
 use crate::pipeline::truncate::Truncate;
 use crate::pipeline::windows::Windows;
-use crate::pipeline::work::Work;
+use crate::pipeline::work::{Uncommitted, Work};
 use crate::source::decode::{Decoded, Decoder};
 use crate::source::{Arrival, Source, StoredPositions};
 use crate::transform::Transformer;
@@ -93,6 +93,8 @@ struct Flow {
     /// The emptying of a table that is under way.
     truncating: Option<Truncate>,
     at_work: VecDeque<Work>,
+    /// What is answered and yet to be committed.
+    answers: Option<Uncommitted>,
     with_sink: FuturesOrdered<Delivery>,
     /// The last batch that was answered.
     answered: Answered,
@@ -308,15 +310,22 @@ impl Runner {
         Ok(())
     }
 
-    /// Commits the oldest batch at work.
+    /// Commits the oldest batch at work; together with others, as long as there are such at work.
     fn commit(&mut self, flow: &mut Flow) -> Result<(), Failure> {
         let Some(work) = flow.at_work.pop_front() else { return Err(Failure::bug("a commit without a batch")) };
-        let ts_ms = work.changes.iter().map(|change| change.ts_ms).max().unwrap_or(0);
+        if !work.effects.may_wait() {
+            self.commit_all(flow)?;
+        }
+        if Uncommitted::add(&mut flow.answers, work) || flow.at_work.is_empty() { self.commit_all(flow) } else { Ok(()) }
+    }
+
+    fn commit_all(&mut self, flow: &mut Flow) -> Result<(), Failure> {
+        let Some(Uncommitted { number, effects, ts_ms }) = flow.answers.take() else { return Ok(()) };
         let timer = self.metrics.stage("commit");
         // A position may go back: a lane that was started again repeats what was applied, and a file may be made anew.
-        let positions = work.effects.positions.clone();
+        let positions = effects.positions.clone();
         let state = &mut self.processor.state;
-        blocking(|| state.commit(work.number, work.effects))?;
+        blocking(|| state.commit(number, effects))?;
         Failpoint::Committed.pass();
         timer.observe_duration();
         let reached: Vec<(Lane, u64)> = positions.iter().map(|(lane, record)| (lane.clone(), record.position)).collect();
@@ -380,6 +389,7 @@ impl Runner {
 
     /// Makes all that is committed durable, and tells the source.
     async fn settle(&mut self, flow: &mut Flow) -> Result<(), Failure> {
+        self.commit_all(flow)?;
         if flow.settling.is_under_way() {
             let positions = flow.settling.durable().await?;
             self.settled(&positions);
@@ -424,6 +434,7 @@ impl Runner {
 
     /// What is done at every tick.
     fn look_around(&mut self, flow: &mut Flow) -> Result<(), Failure> {
+        self.commit_all(flow)?;
         self.begin_to_settle(flow)?;
         let newest = self.source.newest();
         self.progress.newest(&newest);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use crate::event::{Change, Message, Version, Write};
+use crate::limits;
 use crate::pipeline::replay::Replay;
 use crate::source::decode::LaneMemory;
 use crate::state::{CellKey, Effects, RowKey, Slot};
@@ -66,6 +67,35 @@ impl Work {
         self.tally.applied += u64::from(source.is_event);
         self.changes.push(change);
         self.sources.push(source);
+    }
+}
+
+/// Batches that are answered and yet to be committed, as one.
+#[derive(Debug)]
+pub struct Uncommitted {
+    /// Number of the last.
+    pub number: u64,
+    /// What they change.
+    pub effects: Effects,
+    /// When the newest of their changes was made.
+    pub ts_ms: u64,
+}
+
+impl Uncommitted {
+    /// Adds a batch to those that wait; says whether they must wait no longer.
+    pub fn add(waiting: &mut Option<Self>, work: Work) -> bool {
+        let may_wait = work.effects.may_wait();
+        let ts_ms = work.changes.iter().map(|change| change.ts_ms).max().unwrap_or(0);
+        let all = match waiting.take() {
+            None => Self { number: work.number, effects: work.effects, ts_ms },
+            Some(Self { mut effects, ts_ms: before, .. }) => {
+                effects.join(work.effects);
+                Self { number: work.number, effects, ts_ms: ts_ms.max(before) }
+            }
+        };
+        let is_full = all.effects.rows.len() >= limits::COMMIT_ROWS_MAX;
+        *waiting = Some(all);
+        is_full || !may_wait
     }
 }
 

@@ -62,6 +62,22 @@ pub struct Effects {
     pub windows: WindowEffects,
 }
 
+impl Effects {
+    /// Whether it may be written together with later batches: what is set aside, counted or kept by a guest is written at once.
+    pub fn may_wait(&self) -> bool {
+        self.dead.is_empty() && self.replayed.is_empty() && self.values.is_empty() && self.windows == WindowEffects::default()
+    }
+
+    /// Adds what a later batch changes. Both may wait.
+    pub fn join(&mut self, later: Effects) {
+        let Effects { rows, moved, floors, positions, .. } = later;
+        self.rows.extend(rows);
+        self.moved.extend(moved);
+        self.floors.extend(floors);
+        self.positions.extend(positions);
+    }
+}
+
 impl PipelineState {
     pub(super) fn new(store: Store, number: u32) -> Result<Self, StateError> {
         let (dead_letters, values) = (DeadLetterBounds::default(), Values::open(&store, number)?);
@@ -219,7 +235,8 @@ impl PipelineState {
         }
     }
 
-    /// Writes all effects of a batch in one atomic write. Batches are committed in the order of their numbers.
+    /// Writes all effects of a batch, and of those joined to it, in one atomic write. Batches are committed in the order of their numbers;
+    /// this is the last one's.
     pub fn commit(&mut self, batch: u64, effects: Effects) -> Result<(), StateError> {
         let mut writes = WriteBatch::default();
         self.write_rows(&mut writes, &effects)?;
@@ -247,14 +264,14 @@ impl PipelineState {
         }
         for row in effects.rows {
             if let Entry::Occupied(staged) = self.staged_rows.entry(row.key.clone())
-                && staged.get().batch == batch
+                && staged.get().batch <= batch
             {
                 staged.remove();
             }
             // Also where a later batch is staged: that one may never be committed, and the cache outlives it.
             self.store.cache.insert(&row.key, row.record);
         }
-        self.staged_moved.retain(|_, staged| staged.batch != batch);
+        self.staged_moved.retain(|_, staged| staged.batch > batch);
         self.values.written(batch, &effects.values);
         self.staged_windows.written(batch, effects.windows, &self.store);
         Ok(())
@@ -277,14 +294,16 @@ impl PipelineState {
         let mut buffer = Vec::new();
         // In the order of keys each finds its place in memory near the one before.
         let mut rows: Vec<&RowChange> = effects.rows.iter().collect();
-        rows.sort_unstable_by(|one, other| one.key.cmp(&other.key));
-        for row in rows {
+        rows.sort_by(|one, other| one.key.cmp(&other.key));
+        // Of a row that joined batches change several times only the last word is written.
+        for changes in rows.chunk_by(|one, next| one.key == next.key) {
+            let Some(row) = changes.last() else { continue };
             encode_into(&row.record, &mut buffer)?;
             writes.put_cf(versions, &row.key, &buffer);
-            match &row.text {
-                Text::Kept => {}
-                Text::Put(text) => writes.put_cf(texts, &row.key, text.as_bytes()),
-                Text::Removed => writes.delete_cf(texts, &row.key),
+            match changes.iter().rev().map(|change| &change.text).find(|text| **text != Text::Kept) {
+                Some(Text::Put(text)) => writes.put_cf(texts, &row.key, text.as_bytes()),
+                Some(Text::Removed) => writes.delete_cf(texts, &row.key),
+                Some(Text::Kept) | None => {}
             }
         }
         for (key, moved) in &effects.moved {
