@@ -6,10 +6,8 @@
 use serde::de::IgnoredAny;
 
 use crate::event::JsonText;
+use crate::event::fields::plain_letters;
 use crate::limits::JSON_DEPTH_MAX;
-
-/// One in each of eight bytes.
-const ONES: u64 = u64::MAX / 255;
 
 /// A JSON object, as [`any`] takes it.
 pub fn object(body: String) -> Result<JsonText, String> {
@@ -153,7 +151,7 @@ impl Walk<'_> {
     #[inline]
     fn string(&mut self) -> Option<()> {
         loop {
-            self.at += plain(self.text.get(self.at..)?);
+            self.at += plain_letters(self.text.get(self.at..)?);
             match self.text.get(self.at)? {
                 b'"' => {
                     self.at += 1;
@@ -213,29 +211,12 @@ impl Walk<'_> {
     }
 }
 
-/// How many bytes come before the first quote, backslash or control character; eight at a time. A byte's highest bit is set where the
-/// subtraction had to borrow. A borrow may reach the byte above, so only the lowest bit that is set is believed.
-#[inline]
-fn plain(bytes: &[u8]) -> usize {
-    let (eights, rest) = bytes.as_chunks::<8>();
-    for (place, eight) in eights.iter().enumerate() {
-        let eight = u64::from_le_bytes(*eight);
-        let (quote, backslash) = (eight ^ (ONES * u64::from(b'"')), eight ^ (ONES * u64::from(b'\\')));
-        let small = eight.wrapping_sub(ONES * 0x20) | quote.wrapping_sub(ONES) | backslash.wrapping_sub(ONES);
-        let found = small & !eight & (ONES << 7);
-        if found != 0 {
-            return place * 8 + found.trailing_zeros() as usize / 8;
-        }
-    }
-    eights.len() * 8 + rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..b' ')).unwrap_or(rest.len())
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::{any, prop, proptest};
     use serde::de::IgnoredAny;
 
-    use super::{plain, walk};
+    use super::walk;
     use crate::event::fields::depth;
     use crate::limits::JSON_DEPTH_MAX;
 
@@ -294,21 +275,6 @@ mod tests {
                 let (before, after) = (&DOCUMENT[..at], &DOCUMENT[at + character.len_utf8()..]);
                 check(&format!("{before}{other}{after}"));
                 check(&format!("{before}{other}{character}{after}"));
-            }
-        }
-    }
-
-    #[test]
-    fn plain_bytes_end_where_one_by_one_they_do() {
-        for byte in 0..=255 {
-            for place in 0..20 {
-                let mut bytes = [b'!'; 20];
-                bytes[place] = byte;
-                if let Some(next) = bytes.get_mut(place + 1) {
-                    *next = b'"';
-                }
-                let expected = bytes.iter().position(|byte| matches!(byte, b'"' | b'\\' | ..b' ')).unwrap_or(20);
-                assert_eq!(plain(&bytes), expected, "{bytes:?}");
             }
         }
     }
