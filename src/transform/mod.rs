@@ -20,8 +20,11 @@ mod fault;
 mod guest;
 mod host;
 mod instance;
+mod json;
 mod memory;
 mod metrics;
+#[cfg(feature = "native-guest")]
+pub mod native;
 mod output;
 mod overlay;
 pub mod settings;

@@ -1,12 +1,12 @@
 //! What a guest returned, checked: nothing of it reaches a sink unread.
 
 use bytestring::ByteString;
-use serde::de::IgnoredAny;
 
 use crate::aggregate::fields;
-use crate::event::{Change, JsonText, Measure};
-use crate::limits::{DOCUMENT_ID_BYTES_MAX, GUEST_LAST_WORDS_BYTES_MAX, GUEST_OUTPUTS_MAX, JSON_DEPTH_MAX, MEASURES_OF_A_CHANGE_MAX};
+use crate::event::{Change, Measure};
+use crate::limits::{DOCUMENT_ID_BYTES_MAX, GUEST_LAST_WORDS_BYTES_MAX, GUEST_OUTPUTS_MAX, MEASURES_OF_A_CHANGE_MAX};
 use crate::transform::fault::{Fault, Reason};
+use crate::transform::json;
 use crate::transform::words::one_line;
 use crate::transform::world::aggregate::rowmill::transform::windows;
 use crate::transform::world::rowmill::transform::types;
@@ -42,7 +42,11 @@ pub fn gather(changes: usize, outputs: Vec<types::Output>) -> Result<Gathered, F
         match output.action {
             types::Action::Reject(reason) => *outcome = Err(rejection(&reason)),
             action => match checked(action) {
-                Ok(output) => kept.extend(output),
+                Ok(output) => {
+                    // Nearly all have one: a vector grows to four at once, and these are kept until the sink has answered.
+                    kept.reserve_exact(usize::from(kept.is_empty()));
+                    kept.extend(output);
+                }
                 Err(reason) => {
                     unusable += 1;
                     *outcome = Err(format!("the guest returned {reason}"));
@@ -114,12 +118,12 @@ fn checked(action: types::Action) -> Result<Option<Output>, String> {
     let output = match action {
         types::Action::Index(document) => {
             let target = target(document.id, document.index, document.routing)?;
-            Output::Index { target, body: object(document.body)? }
+            Output::Index { target, body: json::object(document.body)? }
         }
         types::Action::Delete(document) => Output::Delete { target: target(document.id, document.index, document.routing)? },
         types::Action::Emit(message) => {
             within("a topic", &message.topic, TOPIC_BYTES_MAX)?;
-            Output::Emit { topic: message.topic, key: message.key, body: json("a message", message.body)? }
+            Output::Emit { topic: message.topic, key: message.key, body: json::any("a message", message.body)? }
         }
         types::Action::Reject(_) => return Ok(None),
     };
@@ -166,43 +170,6 @@ fn wrong_in_index(index: &str) -> Option<&'static str> {
         return Some("holds a space or one of `\\ / * ? \" < > | , # :`");
     }
     index.contains(char::is_uppercase).then_some("holds a capital letter")
-}
-
-fn object(body: String) -> Result<JsonText, String> {
-    if !body.trim_start().starts_with('{') {
-        return Err("a document that is not a JSON object".to_owned());
-    }
-    json("a document", body)
-}
-
-/// Checks the text without building anything of it, and puts it on one line: bulk requests and file sinks need that, and in
-/// valid JSON a line break stands only between values.
-fn json(what: &str, body: String) -> Result<JsonText, String> {
-    serde_json::from_str::<IgnoredAny>(&body).map_err(|error| format!("{what} that is not valid JSON: {error}"))?;
-    // Counting to the end is what the compiler turns into vector code; hardly any body needs a second look.
-    let count = |wanted: [u8; 2]| body.bytes().filter(|byte| wanted.contains(byte)).count();
-    if count([b'{', b'[']) > JSON_DEPTH_MAX && depth(&body) > JSON_DEPTH_MAX {
-        return Err(format!("{what} nested deeper than {JSON_DEPTH_MAX} levels"));
-    }
-    let breaks = count([b'\n', b'\r']);
-    Ok(JsonText::from(if breaks > 0 { body.replace(['\n', '\r'], " ") } else { body }))
-}
-
-/// How many objects and lists lie within each other, in valid JSON.
-fn depth(body: &str) -> usize {
-    let (mut depth, mut deepest, mut in_text, mut escaped) = (0_usize, 0, false, false);
-    for byte in body.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => in_text = !in_text,
-            b'{' | b'[' if !in_text => depth += 1,
-            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        deepest = deepest.max(depth);
-    }
-    deepest
 }
 
 #[cfg(test)]

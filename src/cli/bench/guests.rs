@@ -19,10 +19,13 @@ use crate::transform::{Component, Engine, KeyValues, MemoryStore, Transform, Tra
 /// Changes in one call.
 const BATCHES: [usize; 3] = [1, 100, 1_000];
 
+/// A small transform beside the large one: renames, nests and computes.
+const ORDER_STATUS: &str = "order_status.wasm";
+
 /// What to measure.
 #[derive(Clone, Debug, Args)]
 pub struct GuestsOptions {
-    /// The folder of the modules: every `product_search*.wasm` there
+    /// The folder of the modules: every `product_search*.wasm` there, and `order_status.wasm`
     #[arg(long, default_value = "transforms/target/modules")]
     modules: PathBuf,
     /// CPU-seconds of each figure
@@ -62,31 +65,39 @@ pub fn guests(options: &GuestsOptions) -> u8 {
     }
 }
 
+/// What a module is given.
+struct Work {
+    config: serde_json::Value,
+    changes: Vec<Change>,
+}
+
 fn measure(options: &GuestsOptions) -> Result<Vec<Figures>, String> {
-    let changes = changes();
+    let products = Work { config: json!({"currency": "EUR"}), changes: changes("public.products", product) };
+    let orders = Work { config: json!({}), changes: changes("public.orders", order) };
     let mut figures = vec![];
     #[cfg(feature = "native-guest")]
-    figures.push(native::measure(&changes, options.cpu_seconds)?);
+    figures.push(native::measure(&products, options.cpu_seconds)?);
     let unreadable = |error: std::io::Error| format!("{} cannot be read: {error}; run `make -C transforms`", options.modules.display());
     let mut modules: Vec<PathBuf> = Vec::new();
     for entry in std::fs::read_dir(&options.modules).map_err(unreadable)? {
         let path = entry.map_err(unreadable)?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if name.starts_with("product_search") && name.ends_with(".wasm") {
+        if (name.starts_with("product_search") && name.ends_with(".wasm")) || name == ORDER_STATUS {
             modules.push(path);
         }
     }
     modules.sort();
     for module in &modules {
-        figures.push(guest(module, &changes, options.cpu_seconds)?);
+        let work = if module.ends_with(ORDER_STATUS) { &orders } else { &products };
+        figures.push(guest(module, work, options.cpu_seconds)?);
     }
     Ok(figures)
 }
 
-fn guest(module: &Path, changes: &[Change], cpu_seconds: f64) -> Result<Figures, String> {
+fn guest(module: &Path, work: &Work, cpu_seconds: f64) -> Result<Figures, String> {
     let settings = TransformSettings {
         module: module.to_owned(),
-        config: json!({"currency": "EUR"}),
+        config: work.config.clone(),
         // As the defaults have them: deadline and bound are part of the cost.
         timeout: Duration::from_secs(1),
         memory_bytes: 64 << 20,
@@ -122,7 +133,7 @@ fn guest(module: &Path, changes: &[Change], cpu_seconds: f64) -> Result<Figures,
     let store: Arc<dyn KeyValues> = Arc::new(MemoryStore::new(0));
     let mut per_cpu_second = Vec::new();
     for batch in BATCHES {
-        per_cpu_second.push(speed(changes, batch, cpu_seconds, |changes| {
+        per_cpu_second.push(speed(&work.changes, batch, cpu_seconds, |changes| {
             let outcomes = transform.run(changes, &store).map_err(|failure| failure.message)?.outcomes;
             outcomes.into_iter().find_map(Result::err).map_or(Ok(()), Err)
         })?);
@@ -156,29 +167,20 @@ fn thread_cpu_seconds() -> Result<f64, String> {
     nanoseconds.map(|nanoseconds| nanoseconds / 1e9).ok_or_else(|| "no CPU time is to be had here".to_owned())
 }
 
-/// Products of some 420 bytes, one in ten deleted; none is rejected.
-fn changes() -> Vec<Change> {
-    let categories = ["Home/Lighting", "Home/Kitchen/Pans", "Garden/Tools", "Office", "Toys/Wood/Animals"];
-    let origin = Origin { topic: "shop.public.products".into(), partition: 0, offset: 0 };
-    let (source, table): (Arc<str>, Arc<str>) = ("shop".into(), "public.products".into());
+/// Changes of a table, one in ten a delete; none is rejected.
+fn changes(table: &str, row: impl Fn(u64) -> serde_json::Value) -> Vec<Change> {
+    let origin = Origin { topic: format!("shop.{table}").into(), partition: 0, offset: 0 };
+    let (source, table): (Arc<str>, Arc<str>) = ("shop".into(), table.into());
     (0..1_000_u64)
         .map(|number| {
             let is_delete = number % 10 == 9;
-            let category = categories.get(number as usize % categories.len()).copied().unwrap_or_default();
-            let row = json!({
-                "id": number, "sku": format!("SKU-{number:06}"), "name": format!("Product number {number}, \"new\""),
-                "description": "Good for what it is meant for, and pleasant to look at; comes in a plain box with a leaflet.",
-                "category": category, "price": format!("{}.{:02}", 3 + number % 500, number % 100), "stock": number % 40,
-                "tags": ["new", "sale", category], "attrs": format!("{{\"color\": \"red\", \"weight\": {}.5, \"dims\": {{\"w\": 12, \"h\": 40}}}}", number % 9),
-                "created_at": "2025-11-02T08:15:30.123456Z", "updated_at": "2026-01-20T09:00:00.000000Z",
-            });
             Change {
                 operation: if is_delete { Operation::Delete } else { Operation::Update },
                 source: source.clone(),
                 table: table.clone(),
                 key: Some(Key { id: number.to_string().into(), json: JsonText::from(format!("{{\"id\":{number}}}")) }),
                 before: None,
-                after: (!is_delete).then(|| JsonText::from(row.to_string())),
+                after: (!is_delete).then(|| JsonText::from(row(number).to_string())),
                 version: Version::new(1_000 + number, 0),
                 ts_ms: 1_769_200_000_000,
                 origin: origin.clone(),
@@ -186,6 +188,29 @@ fn changes() -> Vec<Change> {
             }
         })
         .collect()
+}
+
+/// Of some 420 bytes.
+fn product(number: u64) -> serde_json::Value {
+    let categories = ["Home/Lighting", "Home/Kitchen/Pans", "Garden/Tools", "Office", "Toys/Wood/Animals"];
+    let category = categories.get(number as usize % categories.len()).copied().unwrap_or_default();
+    json!({
+        "id": number, "sku": format!("SKU-{number:06}"), "name": format!("Product number {number}, \"new\""),
+        "description": "Good for what it is meant for, and pleasant to look at; comes in a plain box with a leaflet.",
+        "category": category, "price": format!("{}.{:02}", 3 + number % 500, number % 100), "stock": number % 40,
+        "tags": ["new", "sale", category], "attrs": format!("{{\"color\": \"red\", \"weight\": {}.5, \"dims\": {{\"w\": 12, \"h\": 40}}}}", number % 9),
+        "created_at": "2025-11-02T08:15:30.123456Z", "updated_at": "2026-01-20T09:00:00.000000Z",
+    })
+}
+
+/// Of some 240 bytes.
+fn order(number: u64) -> serde_json::Value {
+    let status = if number.is_multiple_of(3) { "delivered" } else { "shipped" };
+    json!({
+        "id": number, "product_id": number % 77, "customer": "Ada Lovelace", "quantity": 1 + number % 4, "total": format!("{}.80", number % 100),
+        "status": status, "placed_at": "2026-01-20T09:30:00.000000Z",
+        "note": "Please leave the parcel with the neighbour on the left if nobody opens the door.",
+    })
 }
 
 fn table(figures: &[Figures]) -> String {
@@ -204,27 +229,38 @@ fn table(figures: &[Figures]) -> String {
     text
 }
 
-/// The same transform as part of this binary: what a guest could reach if there were no border.
+/// The same transform as part of this binary: what a guest could reach if there were no border. It does the same work (parses the row,
+/// writes the document, which is checked as a guest's is), and copies nothing.
 #[cfg(feature = "native-guest")]
 mod native {
-    use rowmill_transform::Component as _;
     use rowmill_transform::testing::{deleted, row as row_of};
+    use rowmill_transform::{Action, Component as _};
 
-    use super::{BATCHES, Change, Figures, speed};
+    use super::{BATCHES, Change, Figures, Work, speed};
+    use crate::transform::native::outcomes;
 
-    pub fn measure(changes: &[Change], cpu_seconds: f64) -> Result<Figures, String> {
-        let changes: Vec<rowmill_transform::Change> = changes.iter().map(change).collect();
-        product_search::Component::init("{\"currency\":\"EUR\"}")?;
+    pub fn measure(work: &Work, cpu_seconds: f64) -> Result<Figures, String> {
+        let theirs: Vec<rowmill_transform::Change> = work.changes.iter().map(native).collect();
+        product_search::Component::init(&work.config.to_string())?;
         let mut per_cpu_second = Vec::new();
         for batch in BATCHES {
-            per_cpu_second.push(speed(&changes, batch, cpu_seconds, |changes| {
-                product_search::Component::transform(changes).map(|outputs| drop(std::hint::black_box(outputs)))
-            })?);
+            let calls: Vec<_> = work.changes.chunks(batch).zip(theirs.chunks(batch)).collect();
+            per_cpu_second
+                .push(speed(&calls, 1, cpu_seconds, |calls| calls.iter().try_for_each(|call| run(call.0, call.1)))? * batch as f64);
         }
         Ok(Figures { name: "native Rust".to_owned(), per_cpu_second, ..Figures::default() })
     }
 
-    fn change(change: &Change) -> rowmill_transform::Change {
+    fn run(ours: &[Change], theirs: &[rowmill_transform::Change]) -> Result<(), String> {
+        let outputs = product_search::Component::transform(theirs)?;
+        let documents = outputs.into_iter().filter_map(|output| match output.action {
+            Action::Index(document) => Some((output.change, document.into_body())),
+            _ => None,
+        });
+        outcomes(ours, documents)?.into_iter().find_map(Result::err).map_or(Ok(()), Err)
+    }
+
+    fn native(change: &Change) -> rowmill_transform::Change {
         match &change.after {
             Some(row) => row_of(&change.table, row),
             None => deleted(&change.table, change.key.as_ref().map_or("null", |key| &key.json)),

@@ -52,6 +52,12 @@ impl Document {
     pub fn body(&self) -> &str {
         &self.body
     }
+
+    /// The body's JSON text, taken out.
+    #[must_use]
+    pub fn into_body(self) -> String {
+        self.body
+    }
 }
 
 /// A document to be deleted. Seldom needed: what a row produced before and does not produce now, the host deletes.
