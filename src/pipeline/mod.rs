@@ -16,6 +16,7 @@ mod answered;
 mod batch;
 mod commands;
 mod compare;
+mod control;
 mod courier;
 mod deliver;
 mod delivery;

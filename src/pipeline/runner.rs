@@ -18,6 +18,7 @@ use crate::event::{Lane, QuickMap};
 use crate::limits;
 use crate::pipeline::answered::{Answered, overtaken};
 use crate::pipeline::batch::{Backlog, Item};
+use crate::pipeline::control::{Control, Ended};
 use crate::pipeline::courier::Courier;
 use crate::pipeline::deliver::{Answer, Deliverer};
 use crate::pipeline::delivery::{Delivered, Delivery};
@@ -35,30 +36,6 @@ use crate::pipeline::work::{Uncommitted, Work};
 use crate::source::decode::{Decoded, Decoder};
 use crate::source::{Arrival, Source, StoredPositions};
 use crate::transform::Transformer;
-
-/// What a pipeline is told to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Control {
-    /// Read no further.
-    pub is_paused: bool,
-    /// Finish what is at work and end.
-    pub is_draining: bool,
-    /// Raised to have the pipeline started anew.
-    pub restarts: u64,
-    /// Raised when dead letters were marked to be replayed.
-    pub replays: u64,
-}
-
-/// How a run of the loop ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// Everything that was there at the start, or all of a source that has an end, is durable.
-    CaughtUp,
-    /// It was told to end.
-    Drained,
-    /// It is to be started anew.
-    Restart,
-}
 
 /// All that one run of the loop holds.
 pub struct Runner {

@@ -13,7 +13,7 @@ use crate::clock::Clock;
 use crate::config::{PipelinePlan, Plan, ServerSettings};
 use crate::error::Failure;
 use crate::metrics::Metrics;
-use crate::pipeline::runner::{Control, Ended};
+use crate::pipeline::control::{Control, Ended};
 use crate::pipeline::shelf::Shelf;
 use crate::pipeline::supervised::{Pipeline, supervise};
 use crate::sink::SinkContext;

@@ -14,7 +14,7 @@ use super::faults::named_documents;
 use super::{Bench, Fate, MemorySink, Scripted, envelope};
 use crate::clock::Clock;
 use crate::event::{Change, Message};
-use crate::pipeline::runner::{Control, Ended};
+use crate::pipeline::control::{Control, Ended};
 use crate::sink::WriteError;
 use crate::state::Store;
 use crate::state::settings::Keep;

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::{Bench, Fate, MISSING, MemorySink, Scripted, envelope, moved, row};
 use crate::error::Kind;
 use crate::event::{Change, JsonText};
-use crate::pipeline::runner::{Control, Ended};
+use crate::pipeline::control::{Control, Ended};
 use crate::sink::WriteError;
 use crate::state::settings::Keep;
 use crate::transform::{Outcome, Output, Target};

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::{Bench, MemorySink, Scripted, row};
 use crate::event::{Change, JsonText};
-use crate::pipeline::runner::{Control, Ended};
+use crate::pipeline::control::{Control, Ended};
 use crate::state::LetterFilter;
 use crate::state::settings::Keep;
 use crate::transform::{Outcome, Output, Overlay, Target, entry_bytes};

@@ -11,7 +11,7 @@ use super::faults::{named_documents, with_documents};
 use super::{Bench, Fate, MemorySink, Scripted, envelope, row};
 use crate::error::Failure;
 use crate::event::Lane;
-use crate::pipeline::runner::{Control, Ended};
+use crate::pipeline::control::{Control, Ended};
 use crate::state::settings::Keep;
 
 async fn run(bench: &Bench, source: Scripted) -> Result<Ended, Failure> {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::faults::named_documents;
 use super::{Bench, Fate, MISSING, MemorySink, envelope, moved, row};
 use crate::event::{Change, JsonText};
-use crate::pipeline::runner::Ended;
+use crate::pipeline::control::Ended;
 use crate::sink::WriteError;
 use crate::state::LetterFilter;
 use crate::state::settings::Keep;

@@ -10,7 +10,7 @@ use super::faults::fates;
 use super::{Bench, Fate, MemorySink, Scripted, envelope, row};
 use crate::event::{Action, DocumentVersion, Write};
 use crate::limits::INDEXES_KNOWN_MAX;
-use crate::pipeline::runner::{Control, Ended};
+use crate::pipeline::control::{Control, Ended};
 use crate::pipeline::status::RunState;
 use crate::sink::WriteError;
 use crate::state::settings::Keep;
