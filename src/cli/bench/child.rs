@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::process::Command;
 use tokio::time::Instant;
 
+use super::BenchOptions;
 use super::null_bulk::NullBulk;
 
 /// How often the child is looked at: what happens after the last look is not counted, so the error is below this.
@@ -14,6 +15,9 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A peer that has written nothing for so long has written everything.
 const QUIET: Duration = Duration::from_secs(5);
+
+/// What it fetches and compiles is on disk by then.
+const FIRST_ANSWER: Duration = Duration::from_secs(120);
 
 /// How long a child may take to end when it is told to.
 const LAST_BREATH: Duration = Duration::from_secs(30);
@@ -48,11 +52,13 @@ impl Child {
         Self::spawn(command).map_err(|error| format!("rowmill run cannot be started: {error}"))
     }
 
-    /// Starts another program, which is told where to read and where to write.
-    pub fn start_peer(program: &Path, arguments: &[&str]) -> Result<Self, String> {
+    /// Starts another program, which is told where to read and where to write, and by its environment what the events are.
+    pub fn start_peer(program: &Path, arguments: &[&str], options: &BenchOptions) -> Result<Self, String> {
         let mut command = Command::new(program);
         // What it says is not our result.
         command.args(arguments).stdout(std::io::stderr());
+        let transform = options.module.as_deref().and_then(Path::file_stem).unwrap_or_default();
+        command.env("ROWMILL_BENCH_SCHEMA", options.schema.to_string()).env("ROWMILL_BENCH_TRANSFORM", transform);
         Self::spawn(command).map_err(|error| format!("{} cannot be started: {error}", program.display()))
     }
 
@@ -97,7 +103,12 @@ impl Child {
             if let Ok(status) = tokio::time::timeout(LOOK_INTERVAL, self.process.wait()).await {
                 return Err(format!("the peer ended by itself ({})", status.map_err(|error| error.to_string())?));
             }
-            let Some((_, last)) = sink.answers() else { continue };
+            let Some((_, last)) = sink.answers() else {
+                if self.started.elapsed() > FIRST_ANSWER {
+                    return Err(format!("the peer wrote nothing within {FIRST_ANSWER:?}"));
+                }
+                continue;
+            };
             // A pause before everything is there may be a collection of garbage.
             if sink.documents() >= documents && last.elapsed() > QUIET / 5 || last.elapsed() > QUIET {
                 taken.seconds = last.duration_since(self.started).as_secs_f64();

@@ -99,6 +99,17 @@ impl Shape {
         })
     }
 
+    /// Gives what is to be written of each change: the key, a version that rises, and the row, which is none after a delete.
+    pub fn each_row(&self, mut take: impl FnMut(u64, u64, Option<&[u8]>) -> Result<(), String>) -> Result<(), String> {
+        let text = Text::of_rows(self.document_bytes);
+        let mut row = Vec::new();
+        self.steps(|step| {
+            row.clear();
+            push_row(&mut row, step, text.as_ref());
+            take(step.key, FIRST_LSN + LSN_STEP * (step.number + 1), (step.operation != 'd').then_some(&row))
+        })
+    }
+
     fn steps(&self, mut take: impl FnMut(Step) -> Result<(), String>) -> Result<(), String> {
         let mut chance = StdRng::seed_from_u64(42);
         let mut live: HashMap<u64, u64> = HashMap::new();
@@ -164,8 +175,6 @@ struct Text {
 impl Writer {
     /// For events with or without their schema, and rows of about so many bytes.
     pub fn new(schema: bool, document_bytes: Option<u64>) -> Self {
-        let row_bytes = 232;
-        let text = document_bytes.map(|bytes| Text::new((bytes as usize).saturating_sub(row_bytes)));
         let key_frame = r#"{"schema":{"type":"struct","fields":[{"type":"int64","optional":false,"field":"id"}],"optional":false,"name":"bench.public.orders.Key"},"payload":"#;
         let value_frame = || {
             let columns = format!("{COLUMNS}{}", if document_bytes.is_some() { TEXT_COLUMN } else { "" });
@@ -183,7 +192,7 @@ impl Writer {
             value: Vec::new(),
             key_frame: schema.then(|| key_frame.to_owned()),
             value_frame: schema.then(value_frame),
-            text,
+            text: Text::of_rows(document_bytes),
         }
     }
 
@@ -267,6 +276,12 @@ fn push_row(value: &mut Vec<u8>, Step { number, key, revision, .. }: Step, text:
 }
 
 impl Text {
+    /// None where rows are as long as they are.
+    fn of_rows(document_bytes: Option<u64>) -> Option<Self> {
+        let row_bytes = 232;
+        document_bytes.map(|bytes| Self::new((bytes as usize).saturating_sub(row_bytes)))
+    }
+
     /// Words, not one letter over and over, which would compress to nothing.
     fn new(bytes: usize) -> Self {
         let words = "order parcel shelf lamp linen oak kettle green small heavy fragile gift paid late north window repair".split(' ');

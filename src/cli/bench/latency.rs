@@ -11,7 +11,7 @@ use super::child::Child;
 use super::events::Writer;
 use super::null_bulk::NullBulk;
 use super::plan::{Plan, kafka_source};
-use super::{BenchOptions, await_documents};
+use super::{BenchOptions, INDEX, await_documents};
 
 /// Events of the first seconds are not counted: caches fill, and a peer's compiler is at work.
 const WARM_UP: Duration = Duration::from_secs(3);
@@ -34,7 +34,7 @@ pub async fn latency(options: &BenchOptions, dir: &Path, broker: &Broker, rate: 
 async fn measure(options: &BenchOptions, dir: &Path, broker: &Broker, topic: &str, rate: u64) -> Result<Value, String> {
     let sink = NullBulk::start(true).await?;
     let mut child = match &options.kafka.peer {
-        Some(peer) => Child::start_peer(peer, &[&broker.address, topic, &sink.url(), "bench"])?,
+        Some(peer) => Child::start_peer(peer, &[&broker.address, topic, &sink.url(), INDEX], options)?,
         None => {
             let state = format!("state-{topic}");
             let source = kafka_source(&broker.address, &[topic]);

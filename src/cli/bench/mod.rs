@@ -5,6 +5,7 @@
 
 #[cfg(feature = "kafka")]
 mod broker;
+mod bulk;
 mod child;
 mod events;
 pub mod guests;
@@ -14,6 +15,7 @@ mod null_bulk;
 mod plan;
 #[cfg(feature = "kafka")]
 mod preload;
+mod server;
 mod taken;
 #[cfg(feature = "kafka")]
 pub mod windows;
@@ -30,6 +32,10 @@ use child::{Child, Finished};
 use events::{Shape, Story};
 use null_bulk::NullBulk;
 use plan::Plan;
+use server::Server;
+
+/// Where documents go.
+const INDEX: &str = "rowmill-bench";
 
 /// What to measure.
 #[derive(Clone, Debug, Args)]
@@ -56,6 +62,9 @@ pub struct BenchOptions {
     /// About how long a row is as JSON: a column of text is added
     #[arg(long)]
     pub document_bytes: Option<u64>,
+    /// Write to this search server, whose index rowmill-bench is made anew, in place of a null bulk server
+    #[arg(long)]
+    pub url: Option<String>,
     /// Measure so many times, and give medians
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub runs: u64,
@@ -79,16 +88,16 @@ pub struct KafkaOptions {
     #[arg(long, default_value = "none")]
     pub compression: String,
     /// Measure latency too, at these rates of events per second (1000,5000,20000)
-    #[arg(long, value_delimiter = ',', requires = "brokers")]
+    #[arg(long, value_delimiter = ',', requires = "brokers", conflicts_with = "url")]
     pub rate: Vec<u64>,
     /// Seconds of a latency run; the first three are not counted and come on top
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     pub seconds: u64,
     /// First make so many rows known, then measure changes of them (--events) and a restart
-    #[arg(long, value_name = "KEYS", requires = "brokers")]
+    #[arg(long, value_name = "KEYS", requires = "brokers", conflicts_with = "url")]
     pub preload: Option<u64>,
     /// Measure this program in place of Rowmill: it is started as PROGRAM BROKERS TOPIC URL INDEX
-    #[arg(long, value_name = "PROGRAM", requires = "brokers", conflicts_with = "preload")]
+    #[arg(long, value_name = "PROGRAM", requires = "brokers", conflicts_with_all = ["preload", "url"])]
     pub peer: Option<PathBuf>,
     /// Remove the topics afterwards
     #[arg(long)]
@@ -98,6 +107,8 @@ pub struct KafkaOptions {
 /// What else can be measured.
 #[derive(Clone, Debug, Subcommand)]
 pub enum What {
+    /// Bulk requests with the same documents, and nothing else: what a server takes
+    Bulk(bulk::BulkOptions),
     /// One transform in every language, beside native code
     Guests(guests::GuestsOptions),
     /// Counts by key in windows of event time
@@ -108,6 +119,7 @@ pub enum What {
 /// Measures, and prints one JSON object with the figures.
 pub async fn bench(options: BenchOptions) -> u8 {
     match &options.what {
+        Some(What::Bulk(options)) => return bulk::bulk(options).await,
         Some(What::Guests(options)) => return guests::guests(options),
         #[cfg(feature = "kafka")]
         Some(What::Windows(options)) => return windows::windows(options).await,
@@ -173,9 +185,9 @@ fn shape(options: &BenchOptions) -> Shape {
 async fn of_file(options: &BenchOptions, dir: &Path) -> Result<Value, String> {
     let (shape, events) = (shape(options), dir.join("events.jsonl"));
     events::write_events(&events, &shape)?;
-    let sink = NullBulk::start(false).await?;
-    let finished = rowmill(options, dir, plan::file_source(&events), &sink).await?;
-    checked(&shape, shape.counts().0, &finished, &sink)
+    let target = Target::of(options).await?;
+    let finished = rowmill(options, dir, plan::file_source(&events), &target).await?;
+    target.checked(&shape, shape.counts().0, &finished).await
 }
 
 /// The same from a topic, also by another program than this.
@@ -183,50 +195,89 @@ async fn of_file(options: &BenchOptions, dir: &Path) -> Result<Value, String> {
 async fn of_topic(options: &BenchOptions, dir: &Path, broker: &broker::Broker) -> Result<Value, String> {
     let shape = shape(options);
     let (topic, messages) = broker.filled(&shape).await?;
-    let sink = NullBulk::start(false).await?;
-    let finished = match &options.kafka.peer {
-        None => rowmill(options, dir, plan::kafka_source(&broker.address, &[&topic]), &sink).await?,
-        Some(peer) => {
-            let child = Child::start_peer(peer, &[&broker.address, &topic, &sink.url(), "bench"])?;
-            child.finish_when_quiet(&sink, shape.events).await?
+    let target = Target::of(options).await?;
+    let finished = match (&options.kafka.peer, &target) {
+        (Some(peer), Target::Null(sink)) => {
+            let child = Child::start_peer(peer, &[&broker.address, &topic, &sink.url(), INDEX], options)?;
+            child.finish_when_quiet(sink, shape.events).await?
         }
+        _ => rowmill(options, dir, plan::kafka_source(&broker.address, &[&topic]), &target).await?,
     };
     if options.kafka.delete_topics {
         broker.delete(&topic).await?;
     }
-    checked(&shape, messages, &finished, &sink)
+    target.checked(&shape, messages, &finished).await
 }
 
-async fn rowmill(options: &BenchOptions, dir: &Path, source: String, sink: &NullBulk) -> Result<Finished, String> {
-    let plan = Plan { source, module: options.module.as_deref(), keep: &options.keep, sink_url: &sink.url(), state: "state" };
+async fn rowmill(options: &BenchOptions, dir: &Path, source: String, target: &Target) -> Result<Finished, String> {
+    let plan = Plan { source, module: options.module.as_deref(), keep: &options.keep, sink_url: &target.url(), state: "state" };
     Child::start(&plan.write(dir)?, true)?.finish().await
 }
 
-/// The figures, if what is there in the end is what the events come to.
-fn checked(shape: &Shape, messages: u64, finished: &Finished, sink: &NullBulk) -> Result<Value, String> {
-    let (live, expected) = (sink.live(), shape.counts().1);
-    if live != expected {
-        return Err(format!("{live} documents are there in the end instead of {expected}: run with RUST_LOG=info to see why"));
+/// Where documents go.
+enum Target {
+    Null(NullBulk),
+    Real(String),
+}
+
+impl Target {
+    async fn of(options: &BenchOptions) -> Result<Self, String> {
+        match &options.url {
+            None => Ok(Self::Null(NullBulk::start(false).await?)),
+            Some(url) => {
+                Server::connect(url).await?.renew_index().await?;
+                Ok(Self::Real(url.clone()))
+            }
+        }
     }
-    Ok(figures(messages, finished, sink))
+
+    fn url(&self) -> String {
+        match self {
+            Self::Null(sink) => sink.url(),
+            Self::Real(url) => url.clone(),
+        }
+    }
+
+    /// The figures, if what is there in the end is what the events come to.
+    async fn checked(&self, shape: &Shape, messages: u64, finished: &Finished) -> Result<Value, String> {
+        let (live, mut figures) = match self {
+            Self::Null(sink) => (sink.live(), figures(messages, finished, Some(sink))),
+            Self::Real(url) => (Server::connect(url).await?.count().await?, figures(messages, finished, None)),
+        };
+        let expected = shape.counts().1;
+        if live != expected {
+            return Err(format!("{live} documents are there in the end instead of {expected}: run with RUST_LOG=info to see why"));
+        }
+        if let Some(figures) = figures.as_object_mut() {
+            // Messages less tombstones: what a loader would send.
+            figures.insert("documents_per_second".to_owned(), (shape.events as f64 / finished.seconds).round().into());
+        }
+        Ok(figures)
+    }
 }
 
 /// What a run over so many messages took.
-fn figures(messages: u64, finished: &Finished, sink: &NullBulk) -> Value {
+fn figures(messages: u64, finished: &Finished, sink: Option<&NullBulk>) -> Value {
     let hundredths = |number: f64| (number * 100.0).round() / 100.0;
-    json!({
+    let mut figures = json!({
         "messages": messages,
-        "documents": sink.documents(),
-        "conflicts": sink.conflicts(),
-        "bulk_requests": sink.requests(),
-        "bulk_bytes": sink.bytes(),
         "seconds": hundredths(finished.seconds),
         "cpu_seconds": hundredths(finished.cpu_seconds),
         "events_per_second": (messages as f64 / finished.seconds).round(),
         "events_per_cpu_second": (messages as f64 / finished.cpu_seconds).round(),
         "peak_memory_mib": finished.peak_memory_bytes >> 20,
         "peak_own_memory_mib": finished.peak_own_memory_bytes >> 20,
-    })
+    });
+    if let (Some(sink), Some(figures)) = (sink, figures.as_object_mut()) {
+        let counted = [
+            ("documents", sink.documents()),
+            ("conflicts", sink.conflicts()),
+            ("bulk_requests", sink.requests()),
+            ("bulk_bytes", sink.bytes()),
+        ];
+        figures.extend(counted.map(|(name, count)| (name.to_owned(), count.into())));
+    }
+    figures
 }
 
 /// Whether that many documents have come before `longest` is over.

@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::INDEX;
 use super::taken::{Known, take};
 
 /// The server; it ends when this is dropped.
@@ -56,7 +57,7 @@ impl NullBulk {
             .route("/", get(root))
             .route("/_bulk", post(bulk).put(bulk))
             .route("/{index}/_bulk", post(bulk_of).put(bulk_of))
-            .fallback(any(async || json("{}")))
+            .fallback(any(async || json(r#"{"acknowledged":true,"shards_acknowledged":true,"index":"rowmill-bench"}"#)))
             .layer(DefaultBodyLimit::disable())
             .with_state(seen.clone());
         // An answer is sent when it is there, not when the one before it has been acknowledged.
@@ -131,7 +132,7 @@ async fn root() -> Response {
 }
 
 async fn bulk(state: State<Arc<Seen>>, query: RawQuery, body: Bytes) -> Response {
-    bulk_of(state, Path("bench".to_owned()), query, body).await
+    bulk_of(state, Path(INDEX.to_owned()), query, body).await
 }
 
 async fn bulk_of(State(seen): State<Arc<Seen>>, Path(index): Path<String>, RawQuery(query): RawQuery, body: Bytes) -> Response {

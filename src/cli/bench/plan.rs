@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use super::INDEX;
+
 /// A pipeline with the defaults of everything that is not measured.
 pub struct Plan<'a> {
     /// A table of the configuration, by [`file_source`] or [`kafka_source`].
@@ -25,7 +27,7 @@ impl Plan<'_> {
             module.map_or_else(String::new, |module| format!("[pipelines.bench.transform]\nmodule = \"{}\"\n", module.display()));
         let text = format!(
             "[server]\nlisten = \"off\"\n[state]\ndir = \"{state}\"\n{source}\n{transform}\
-             [pipelines.bench.state]\nkeep = \"{keep}\"\n[pipelines.bench.sink.elasticsearch]\nurl = \"{sink_url}\"\nindex = \"bench\"\n"
+             [pipelines.bench.state]\nkeep = \"{keep}\"\n[pipelines.bench.sink.elasticsearch]\nurl = \"{sink_url}\"\nindex = \"{INDEX}\"\n"
         );
         let path = dir.join(format!("{state}.toml"));
         std::fs::write(&path, text).map_err(|error| format!("{} cannot be written: {error}", path.display()))?;

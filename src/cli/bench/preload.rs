@@ -24,7 +24,7 @@ pub async fn preload(options: &BenchOptions, dir: &Path, broker: &Broker, keys: 
     if sink.live() != keys {
         return Err(format!("{} documents were written instead of {keys}: run with RUST_LOG=info to see why", sink.live()));
     }
-    let load = figures(messages, &loaded, &sink);
+    let load = figures(messages, &loaded, Some(&sink));
     let state_bytes = folder_bytes(&dir.join("state-keys"));
     if options.kafka.delete_topics {
         broker.delete(&creates).await?;
@@ -37,7 +37,7 @@ pub async fn preload(options: &BenchOptions, dir: &Path, broker: &Broker, keys: 
     if documents < options.events {
         return Err(format!("{documents} updates were written instead of {}: run with RUST_LOG=info to see why", options.events));
     }
-    let update = figures(messages, &updated, &sink);
+    let update = figures(messages, &updated, Some(&sink));
     let restart = restart(options, dir, broker, &updates).await?;
     if options.kafka.delete_topics {
         broker.delete(&updates).await?;

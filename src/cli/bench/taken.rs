@@ -169,7 +169,7 @@ impl<'a> Action<'a> {
         let Some(stored) = known.version(hash) else { return Outcome { status: 500, result: "noop", version: 0 } };
         let (old, is_there) = (*stored & !DELETED, *stored & DELETED == 0);
         let version = self.version.unwrap_or(old + 1);
-        let is_late = old > 0 && self.version.is_some() && (version < old || version == old && !self.may_be_equal);
+        let is_late = *stored != DELETED && self.version.is_some() && (version < old || version == old && !self.may_be_equal);
         if is_late || self.name == b"create" && is_there {
             return Outcome { status: 409, result: "conflict", version: old };
         }
