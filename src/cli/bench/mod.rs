@@ -7,7 +7,7 @@
 mod broker;
 mod bulk;
 mod child;
-mod events;
+pub mod events;
 pub mod guests;
 #[cfg(feature = "kafka")]
 mod latency;
