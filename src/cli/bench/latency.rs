@@ -11,7 +11,7 @@ use super::child::Child;
 use super::events::Writer;
 use super::null_bulk::NullBulk;
 use super::plan::{Plan, kafka_source};
-use super::{BenchOptions, INDEX, await_documents};
+use super::{BenchOptions, INDEX};
 
 /// Events of the first seconds are not counted: caches fill, and a peer's compiler is at work.
 const WARM_UP: Duration = Duration::from_secs(3);
@@ -108,4 +108,13 @@ fn produce_steadily(mut producer: Producer, mut writer: Writer, rate: u64, total
     }
     producer.flush()?;
     Ok(sent)
+}
+
+/// Whether that many documents have come before `longest` is over.
+pub async fn await_documents(sink: &NullBulk, documents: u64, longest: Duration) -> bool {
+    let until = Instant::now() + longest;
+    while sink.documents() < documents && Instant::now() < until {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    sink.documents() >= documents
 }

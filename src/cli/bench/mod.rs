@@ -21,11 +21,9 @@ mod taken;
 pub mod windows;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
-use tokio::time::Instant;
 
 use super::{DONE, failed, say};
 use child::{Child, Finished};
@@ -278,16 +276,6 @@ fn figures(messages: u64, finished: &Finished, sink: Option<&NullBulk>) -> Value
         figures.extend(counted.map(|(name, count)| (name.to_owned(), count.into())));
     }
     figures
-}
-
-/// Whether that many documents have come before `longest` is over.
-#[cfg(feature = "kafka")]
-async fn await_documents(sink: &NullBulk, documents: u64, longest: Duration) -> bool {
-    let until = Instant::now() + longest;
-    while sink.documents() < documents && Instant::now() < until {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    sink.documents() >= documents
 }
 
 /// One object of many of the same form: each number the median of all.

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use super::broker::Broker;
 use super::child::{Child, Finished};
 use super::events::{Shape, Story, Writer};
+use super::latency::await_documents;
 use super::null_bulk::NullBulk;
 use super::plan::{Plan, folder_bytes, kafka_source};
-use super::{BenchOptions, await_documents, figures};
+use super::{BenchOptions, figures};
 
 /// How long the first document after a restart may take.
 const FIRST_ANSWER: Duration = Duration::from_secs(300);
@@ -24,7 +25,7 @@ pub async fn preload(options: &BenchOptions, dir: &Path, broker: &Broker, keys: 
     if sink.live() != keys {
         return Err(format!("{} documents were written instead of {keys}: run with RUST_LOG=info to see why", sink.live()));
     }
-    let load = figures(messages, &loaded, Some(&sink));
+    let load = figures(messages, &loaded, None);
     let state_bytes = folder_bytes(&dir.join("state-keys"));
     if options.kafka.delete_topics {
         broker.delete(&creates).await?;
@@ -37,7 +38,7 @@ pub async fn preload(options: &BenchOptions, dir: &Path, broker: &Broker, keys: 
     if documents < options.events {
         return Err(format!("{documents} updates were written instead of {}: run with RUST_LOG=info to see why", options.events));
     }
-    let update = figures(messages, &updated, Some(&sink));
+    let update = figures(messages, &updated, None);
     let restart = restart(options, dir, broker, &updates).await?;
     if options.kafka.delete_topics {
         broker.delete(&updates).await?;
@@ -46,6 +47,7 @@ pub async fn preload(options: &BenchOptions, dir: &Path, broker: &Broker, keys: 
         "keys": keys,
         "load": load,
         "update": update,
+        "conflicts": sink.conflicts(),
         "state_bytes_loaded": state_bytes,
         "state_bytes": folder_bytes(&dir.join("state-keys")),
         "restart_to_first_document_seconds": restart,

@@ -125,7 +125,7 @@ struct Outcome {
 impl<'a> Action<'a> {
     fn of(line: &'a [u8], index: &'a str) -> Self {
         let mut action = Self { name: b"index", id: b"", index: index.as_bytes(), version: None, may_be_equal: false };
-        let mut version = None;
+        let (mut version, mut is_external) = (None, false);
         let mut rest = line;
         while let Some(name) = quoted(&mut rest) {
             match trimmed(rest).strip_prefix(b":").map(trimmed) {
@@ -140,7 +140,7 @@ impl<'a> Action<'a> {
                         b"_id" => action.id = value,
                         b"_index" => action.index = value,
                         b"version_type" => {
-                            action.version = version;
+                            is_external = value.starts_with(b"external");
                             action.may_be_equal = value == b"external_gte";
                         }
                         _ => {}
@@ -149,14 +149,13 @@ impl<'a> Action<'a> {
                 Some(value) => {
                     if name == b"version" {
                         version = number(value);
-                        // The type may have stood before it.
-                        action.version = action.version.or(version).filter(|_| memchr::memmem::find(line, b"version_type").is_some());
                     }
                     rest = value;
                 }
                 None => {}
             }
         }
+        action.version = version.filter(|_| is_external);
         action
     }
 
