@@ -67,10 +67,10 @@ fn decode(criterion: &mut Criterion) {
 }
 
 /// What a row's record looks like when it has one document.
-fn record(first: u64) -> Arc<RowRecord> {
+fn record(first: u64) -> RowRecord {
     let document =
         DocumentRecord { version: DocumentVersion(first << 8), body_hash: Some(first), is_live: true, ..DocumentRecord::default() };
-    Arc::new(RowRecord { documents: vec![document], ..RowRecord::default() })
+    RowRecord { documents: [document].into_iter().collect(), ..RowRecord::default() }
 }
 
 fn effects(state: &PipelineState, from: u64, first: u64) -> Effects {
@@ -100,7 +100,10 @@ fn state(criterion: &mut Criterion) {
     group.bench_function("gate", |bencher| {
         bencher.iter(|| {
             let mut rows = Rows::default();
-            state.load(&mut rows, keys.iter().cloned()).unwrap();
+            for key in &keys {
+                state.want(&mut rows, key.clone(), None);
+            }
+            state.fetch(&mut rows).unwrap();
             keys.iter().filter(|key| rows.record(key).is_some()).count()
         });
     });
