@@ -61,10 +61,12 @@ lint: setup
 	@cargo clippy --quiet --locked --all-targets -- -D warnings
 	@$(MAKE) --no-print-directory -C transforms lint
 
+# Nothing else should run.
 bench: setup
+	@$(SETUP) --stack
 	@$(MAKE) --no-print-directory -C transforms modules
 	@cargo build --quiet --locked --release
-	@tests/stack/with-servers tests/stack/bench $(CARGO_TARGET_DIR)/release/rowmill
+	@STACK_JVM= STACK_KAFKA_PARTITIONS=4 STACK_HEAP_KAFKA=512m STACK_HEAP_SEARCH=2g tests/stack/with-servers tests/stack/bench $(CARGO_TARGET_DIR)/release/rowmill $(SECTIONS)
 
 # An engine with its broker on two cores: nothing else should run.
 bench-windows: setup

@@ -32,7 +32,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustc_demangle", &["transform"]),
     ("wit_parser", &["transform"]),
     ("wasi_preview1_component_adapter_provider", &["transform"]),
-    ("rdkafka", &["connect/kafka", "source/kafka", "sink/kafka"]),
+    ("rdkafka", &["connect/kafka", "source/kafka", "sink/kafka", "cli/bench"]),
     ("elasticsearch", &["connect", "sink/elasticsearch"]),
     ("tantivy", &["sink/embedded"]),
     ("axum", &["api", "cli/bench"]),

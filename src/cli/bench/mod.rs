@@ -3,21 +3,37 @@
 //! The engine is measured apart from any search server: a child process `rowmill run` reads generated events and writes to
 //! a null bulk server in this process, which answers every request at once. CPU time and memory are the child's alone.
 
+#[cfg(feature = "kafka")]
+mod broker;
+mod bulk;
 mod child;
+pub mod events;
 pub mod guests;
-mod load;
+#[cfg(feature = "kafka")]
+mod latency;
 mod null_bulk;
+mod plan;
+#[cfg(feature = "kafka")]
+mod preload;
+mod server;
+mod taken;
+#[cfg(feature = "kafka")]
 pub mod windows;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::{DONE, failed, say};
-use child::Child;
+use child::{Child, Finished};
+use events::{Shape, Story};
 use null_bulk::NullBulk;
+use plan::Plan;
+use server::Server;
+
+/// Where documents go.
+const INDEX: &str = "rowmill-bench";
 
 /// What to measure.
 #[derive(Clone, Debug, Args)]
@@ -26,7 +42,7 @@ pub struct BenchOptions {
     /// Something else than the way of events
     #[command(subcommand)]
     pub what: Option<What>,
-    /// Generated events of the throughput run
+    /// Generated changes of the throughput run, 0 for none
     #[arg(long, default_value_t = 500_000)]
     pub events: u64,
     /// Keys they are spread over
@@ -35,33 +51,75 @@ pub struct BenchOptions {
     /// The transform; without it the row itself is the document
     #[arg(long)]
     pub module: Option<PathBuf>,
-    /// Read through this Kafka broker instead of a file, and measure latency too (needs kcat)
-    #[arg(long)]
-    pub brokers: Option<String>,
-    /// Events per second of the latency run
-    #[arg(long, default_value_t = 1_000)]
-    pub rate: u64,
-    /// Seconds of the latency run
-    #[arg(long, default_value_t = 20)]
-    pub seconds: u64,
     /// What is remembered of each row: versions or rows
     #[arg(long, default_value = "versions")]
     pub keep: String,
+    /// Events with their schema, as JsonConverter writes them unless told not to: 3.8 KB instead of 0.7
+    #[arg(long)]
+    pub schema: bool,
+    /// About how long a row is as JSON: a column of text is added
+    #[arg(long)]
+    pub document_bytes: Option<u64>,
+    /// Write to this search server, whose index rowmill-bench is made anew, in place of a null bulk server
+    #[arg(long)]
+    pub url: Option<String>,
+    /// Measure so many times, and give medians
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub runs: u64,
+    /// Through Kafka
+    #[cfg(feature = "kafka")]
+    #[command(flatten)]
+    pub kafka: KafkaOptions,
+}
+
+/// What can be measured through a broker.
+#[cfg(feature = "kafka")]
+#[derive(Clone, Debug, Args)]
+pub struct KafkaOptions {
+    /// Read through this Kafka broker instead of a file; a topic of the same shape is used again by the next run
+    #[arg(long)]
+    pub brokers: Option<String>,
+    /// Partitions of a new topic
+    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(i32).range(1..))]
+    pub partitions: i32,
+    /// Compression of a new topic: none, gzip, snappy, lz4 or zstd
+    #[arg(long, default_value = "none")]
+    pub compression: String,
+    /// Measure latency too, at these rates of events per second (1000,5000,20000)
+    #[arg(long, value_delimiter = ',', requires = "brokers", conflicts_with = "url")]
+    pub rate: Vec<u64>,
+    /// Seconds of a latency run; the first three are not counted and come on top
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
+    pub seconds: u64,
+    /// First make so many rows known, then measure changes of them (--events) and a restart
+    #[arg(long, value_name = "KEYS", requires = "brokers", conflicts_with = "url")]
+    pub preload: Option<u64>,
+    /// Measure this program in place of Rowmill: it is started as PROGRAM BROKERS TOPIC URL INDEX
+    #[arg(long, value_name = "PROGRAM", requires = "brokers", conflicts_with_all = ["preload", "url"])]
+    pub peer: Option<PathBuf>,
+    /// Remove the topics afterwards
+    #[arg(long)]
+    pub delete_topics: bool,
 }
 
 /// What else can be measured.
 #[derive(Clone, Debug, Subcommand)]
 pub enum What {
+    /// Bulk requests with the same documents, and nothing else: what a server takes
+    Bulk(bulk::BulkOptions),
     /// One transform in every language, beside native code
     Guests(guests::GuestsOptions),
     /// Counts by key in windows of event time
+    #[cfg(feature = "kafka")]
     Windows(windows::WindowsOptions),
 }
 
 /// Measures, and prints one JSON object with the figures.
 pub async fn bench(options: BenchOptions) -> u8 {
     match &options.what {
+        Some(What::Bulk(options)) => return bulk::bulk(options).await,
         Some(What::Guests(options)) => return guests::guests(options),
+        #[cfg(feature = "kafka")]
         Some(What::Windows(options)) => return windows::windows(options).await,
         None => {}
     }
@@ -83,79 +141,160 @@ fn told(measured: Result<Value, String>, dir: &Path) -> u8 {
 }
 
 async fn measure(options: &BenchOptions, dir: &Path) -> Result<Value, String> {
-    std::fs::create_dir_all(dir).map_err(|error| format!("the folder {} cannot be made: {error}", dir.display()))?;
-    let mut figures = json!({ "throughput": throughput(options, dir).await? });
-    if let (Some(brokers), Some(figures)) = (&options.brokers, figures.as_object_mut()) {
-        figures.insert("latency".to_owned(), latency(options, dir, brokers).await?);
+    let mut runs = Vec::new();
+    for _ in 0..options.runs {
+        std::fs::create_dir_all(dir).map_err(|error| format!("the folder {} cannot be made: {error}", dir.display()))?;
+        runs.push(run(options, dir).await?);
+        let _ = std::fs::remove_dir_all(dir);
     }
-    Ok(figures)
+    Ok(medians(&runs))
 }
 
-/// Documents per second and per CPU-second, and peak memory, of reading all generated events.
-async fn throughput(options: &BenchOptions, dir: &Path) -> Result<Value, String> {
-    let events = dir.join("events.jsonl");
-    load::write_events(&events, options.events, options.keys).map_err(|error| format!("the events cannot be written: {error}"))?;
-    let source = match &options.brokers {
-        None => load::file_source(&events),
-        Some(brokers) => {
-            let topic = format!("bench-{}.public.orders", std::process::id());
-            load::produce_all(brokers, &topic, &events).await?;
-            load::kafka_source(brokers, &topic)
+async fn run(options: &BenchOptions, dir: &Path) -> Result<Value, String> {
+    let mut told = Map::new();
+    #[cfg(feature = "kafka")]
+    if let Some(address) = &options.kafka.brokers {
+        let KafkaOptions { partitions, compression, rate, preload, .. } = &options.kafka;
+        let broker = broker::Broker { address: address.clone(), partitions: *partitions, compression: compression.clone() };
+        if let Some(keys) = preload {
+            told.insert("preload".to_owned(), preload::preload(options, dir, &broker, *keys).await?);
+        } else if options.events > 0 {
+            told.insert("throughput".to_owned(), of_topic(options, dir, &broker).await?);
         }
+        let mut latencies = Vec::new();
+        for rate in rate {
+            latencies.push(latency::latency(options, dir, &broker, *rate).await?);
+        }
+        if !latencies.is_empty() {
+            told.insert("latency".to_owned(), latencies.into());
+        }
+        return Ok(told.into());
+    }
+    told.insert("throughput".to_owned(), of_file(options, dir).await?);
+    Ok(told.into())
+}
+
+fn shape(options: &BenchOptions) -> Shape {
+    let BenchOptions { events, keys, schema, document_bytes, .. } = *options;
+    Shape { events, keys, story: Story::Life, schema, document_bytes }
+}
+
+/// Documents per second and per CPU-second, and peak memory, of reading all generated events from a file.
+async fn of_file(options: &BenchOptions, dir: &Path) -> Result<Value, String> {
+    let (shape, events) = (shape(options), dir.join("events.jsonl"));
+    events::write_events(&events, &shape)?;
+    let target = Target::of(options).await?;
+    let finished = rowmill(options, dir, plan::file_source(&events), &target).await?;
+    target.checked(&shape, shape.counts().0, &finished).await
+}
+
+/// The same from a topic, also by another program than this.
+#[cfg(feature = "kafka")]
+async fn of_topic(options: &BenchOptions, dir: &Path, broker: &broker::Broker) -> Result<Value, String> {
+    let shape = shape(options);
+    let (topic, messages) = broker.filled(&shape).await?;
+    let target = Target::of(options).await?;
+    let finished = match (&options.kafka.peer, &target) {
+        (Some(peer), Target::Null(sink)) => {
+            let child = Child::start_peer(peer, &[&broker.address, &topic, &sink.url(), INDEX], options)?;
+            child.finish_when_quiet(sink, shape.events).await?
+        }
+        _ => rowmill(options, dir, plan::kafka_source(&broker.address, &[&topic]), &target).await?,
     };
-    let sink = NullBulk::start().await?;
-    let config = configuration(options, dir, "throughput", &source, &sink.url())?;
-    let finished = Child::start(&config, true)?.finish().await?;
-    let documents = sink.documents();
-    if documents == 0 {
-        return Err("no document reached the null bulk server: run with RUST_LOG=info to see why".to_owned());
+    if options.kafka.delete_topics {
+        broker.delete(&topic).await?;
     }
-    Ok(json!({
-        "events": options.events,
-        "documents": documents,
-        "bulk_requests": sink.requests(),
-        "seconds": finished.seconds,
-        "cpu_seconds": finished.cpu_seconds,
-        "events_per_second": (options.events as f64 / finished.seconds).round(),
-        "events_per_cpu_second": (options.events as f64 / finished.cpu_seconds).round(),
+    target.checked(&shape, messages, &finished).await
+}
+
+async fn rowmill(options: &BenchOptions, dir: &Path, source: String, target: &Target) -> Result<Finished, String> {
+    let plan = Plan { source, module: options.module.as_deref(), keep: &options.keep, sink_url: &target.url(), state: "state" };
+    Child::start(&plan.write(dir)?, true)?.finish().await
+}
+
+/// Where documents go.
+enum Target {
+    Null(NullBulk),
+    Real(String),
+}
+
+impl Target {
+    async fn of(options: &BenchOptions) -> Result<Self, String> {
+        match &options.url {
+            None => Ok(Self::Null(NullBulk::start(false).await?)),
+            Some(url) => {
+                Server::connect(url).await?.renew_index().await?;
+                Ok(Self::Real(url.clone()))
+            }
+        }
+    }
+
+    fn url(&self) -> String {
+        match self {
+            Self::Null(sink) => sink.url(),
+            Self::Real(url) => url.clone(),
+        }
+    }
+
+    /// The figures, if what is there in the end is what the events come to.
+    async fn checked(&self, shape: &Shape, messages: u64, finished: &Finished) -> Result<Value, String> {
+        let (live, mut figures) = match self {
+            Self::Null(sink) => (sink.live(), figures(messages, finished, Some(sink))),
+            Self::Real(url) => (Server::connect(url).await?.count().await?, figures(messages, finished, None)),
+        };
+        let expected = shape.counts().1;
+        if live != expected {
+            return Err(format!("{live} documents are there in the end instead of {expected}: run with RUST_LOG=info to see why"));
+        }
+        if let Some(figures) = figures.as_object_mut() {
+            // Messages less tombstones: what a loader would send.
+            figures.insert("documents_per_second".to_owned(), (shape.events as f64 / finished.seconds).round().into());
+        }
+        Ok(figures)
+    }
+}
+
+/// What a run over so many messages took.
+fn figures(messages: u64, finished: &Finished, sink: Option<&NullBulk>) -> Value {
+    let hundredths = |number: f64| (number * 100.0).round() / 100.0;
+    let mut figures = json!({
+        "messages": messages,
+        "seconds": hundredths(finished.seconds),
+        "cpu_seconds": hundredths(finished.cpu_seconds),
+        "events_per_second": (messages as f64 / finished.seconds).round(),
+        "events_per_cpu_second": (messages as f64 / finished.cpu_seconds).round(),
         "peak_memory_mib": finished.peak_memory_bytes >> 20,
-    }))
-}
-
-/// Milliseconds from handing an event to the broker to the bulk answer, at a steady rate.
-async fn latency(options: &BenchOptions, dir: &Path, brokers: &str) -> Result<Value, String> {
-    let topic = format!("bench-latency-{}.public.orders", std::process::id());
-    let sink = NullBulk::start().await?;
-    load::create_topic(brokers, &topic).await?;
-    let config = configuration(options, dir, "latency", &load::kafka_source(brokers, &topic), &sink.url())?;
-    let child = Child::start(&config, false)?;
-    let sent = load::produce_steadily(brokers, &topic, options.rate, Duration::from_secs(options.seconds), &sink).await?;
-    child.stop().await?;
-    let mut waits: Vec<f64> = sink.waits(&sent);
-    if waits.len() < sent.len() {
-        return Err(format!("only {} of {} events were answered", waits.len(), sent.len()));
+        "peak_own_memory_mib": finished.peak_own_memory_bytes >> 20,
+    });
+    if let (Some(sink), Some(figures)) = (sink, figures.as_object_mut()) {
+        let counted = [
+            ("documents", sink.documents()),
+            ("conflicts", sink.conflicts()),
+            ("bulk_requests", sink.requests()),
+            ("bulk_bytes", sink.bytes()),
+        ];
+        figures.extend(counted.map(|(name, count)| (name.to_owned(), count.into())));
     }
-    waits.sort_by(f64::total_cmp);
-    let at = |share: f64| waits.get(((waits.len() as f64 - 1.0) * share) as usize).copied();
-    Ok(json!({
-        "events_per_second": options.rate,
-        "events": sent.len(),
-        "p50_ms": at(0.50),
-        "p90_ms": at(0.90),
-        "p99_ms": at(0.99),
-        "max_ms": at(1.0),
-    }))
+    figures
 }
 
-fn configuration(options: &BenchOptions, dir: &Path, name: &str, source: &str, sink: &str) -> Result<PathBuf, String> {
-    let module = options.module.as_ref().map(|module| std::path::absolute(module).unwrap_or_else(|_| module.clone()));
-    let transform = module.map_or_else(String::new, |module| format!("[pipelines.bench.transform]\nmodule = \"{}\"\n", module.display()));
-    let text = format!(
-        "[server]\nlisten = \"off\"\n[state]\ndir = \"state-{name}\"\n{source}\n{transform}\
-         [pipelines.bench.state]\nkeep = \"{}\"\n[pipelines.bench.sink.elasticsearch]\nurl = \"{sink}\"\nindex = \"bench\"\n",
-        options.keep
-    );
-    let path = dir.join(format!("{name}.toml"));
-    std::fs::write(&path, text).map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
-    Ok(path)
+/// One object of many of the same form: each number the median of all.
+fn medians(runs: &[Value]) -> Value {
+    match runs {
+        [one] => one.clone(),
+        [Value::Object(first), ..] => {
+            let of = |name: &String| medians(&runs.iter().filter_map(|run| run.get(name)).cloned().collect::<Vec<_>>());
+            first.keys().map(|name| (name.clone(), of(name))).collect::<Map<_, _>>().into()
+        }
+        [Value::Array(first), ..] => {
+            let of = |place| medians(&runs.iter().filter_map(|run| run.get(place)).cloned().collect::<Vec<_>>());
+            (0..first.len()).map(of).collect::<Vec<_>>().into()
+        }
+        [Value::Number(_), ..] => {
+            let mut numbers: Vec<&Value> = runs.iter().collect();
+            numbers.sort_by(|one, other| one.as_f64().unwrap_or_default().total_cmp(&other.as_f64().unwrap_or_default()));
+            numbers.get((numbers.len() - 1) / 2).map_or(Value::Null, |median| (*median).clone())
+        }
+        _ => runs.first().cloned().unwrap_or_default(),
+    }
 }

@@ -1,19 +1,24 @@
-//! A search server that takes everything and keeps nothing but the time.
+//! A search server that takes everything and keeps nothing but versions.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::{DefaultBodyLimit, Path, RawQuery, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, get, post};
+use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::INDEX;
+use super::taken::{Known, take};
 
 /// The server; it ends when this is dropped.
 pub struct NullBulk {
@@ -22,27 +27,43 @@ pub struct NullBulk {
     serving: JoinHandle<()>,
 }
 
-#[derive(Default)]
 struct Seen {
     documents: AtomicU64,
     requests: AtomicU64,
-    /// When each id was answered first.
-    answered: Mutex<HashMap<String, Instant>>,
+    conflicts: AtomicU64,
+    bytes: AtomicU64,
+    known: Mutex<Known>,
+    /// The first answer and the last.
+    answers: Mutex<Option<(Instant, Instant)>>,
+    /// When each id was answered first, by its hash, where that is asked for.
+    answered: Option<Mutex<HashMap<u64, Instant>>>,
 }
 
 impl NullBulk {
-    /// Listens on a free port of the loopback.
-    pub async fn start() -> Result<Self, String> {
+    /// Listens on a free port of the loopback; `noting` remembers when each id was answered, which takes time.
+    pub async fn start(noting: bool) -> Result<Self, String> {
         let listener = TcpListener::bind("127.0.0.1:0").await.map_err(|error| format!("no free port: {error}"))?;
         let address = listener.local_addr().map_err(|error| error.to_string())?;
-        let seen = Arc::new(Seen::default());
+        let seen = Arc::new(Seen {
+            documents: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            conflicts: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            known: Mutex::default(),
+            answers: Mutex::default(),
+            answered: noting.then(Mutex::default),
+        });
         let router = Router::new()
             .route("/", get(root))
-            .route("/_bulk", post(bulk))
-            .route("/{index}/_bulk", post(bulk))
-            .fallback(any(async || json("{}".to_owned())))
+            .route("/_bulk", post(bulk).put(bulk))
+            .route("/{index}/_bulk", post(bulk_of).put(bulk_of))
+            .fallback(any(async || json(r#"{"acknowledged":true,"shards_acknowledged":true,"index":"rowmill-bench"}"#)))
             .layer(DefaultBodyLimit::disable())
             .with_state(seen.clone());
+        // An answer is sent when it is there, not when the one before it has been acknowledged.
+        let listener = listener.tap_io(|stream| {
+            let _ = stream.set_nodelay(true);
+        });
         let serving = tokio::spawn(async move {
             let _ = axum::serve(listener, router).await;
         });
@@ -54,7 +75,7 @@ impl NullBulk {
         format!("http://{}", self.address)
     }
 
-    /// Documents taken.
+    /// Writes answered, whatever the answer.
     pub fn documents(&self) -> u64 {
         self.seen.documents.load(Ordering::Relaxed)
     }
@@ -64,10 +85,34 @@ impl NullBulk {
         self.seen.requests.load(Ordering::Relaxed)
     }
 
+    /// Writes that were refused because of their version.
+    pub fn conflicts(&self) -> u64 {
+        self.seen.conflicts.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of all bulk requests, headers not counted.
+    pub fn bytes(&self) -> u64 {
+        self.seen.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Documents that are there now.
+    pub fn live(&self) -> u64 {
+        lock(&self.seen.known).live()
+    }
+
+    /// When the first bulk request was answered, and the last.
+    pub fn answers(&self) -> Option<(Instant, Instant)> {
+        *lock(&self.seen.answers)
+    }
+
     /// Milliseconds between sending and answering, of those that were answered.
-    pub fn waits(&self, sent: &[(String, Instant)]) -> Vec<f64> {
-        let answered = self.seen.answered.lock().unwrap_or_else(PoisonError::into_inner);
-        let wait = |(id, at): &(String, Instant)| Some(answered.get(id)?.duration_since(*at).as_secs_f64() * 1000.0);
+    pub fn waits(&self, sent: &[(u64, Instant)]) -> Vec<f64> {
+        let Some(answered) = &self.seen.answered else { return Vec::new() };
+        let answered = lock(answered);
+        let wait = |(id, at): &(u64, Instant)| {
+            let answered = answered.get(&xxh3_64(id.to_string().as_bytes()))?;
+            Some(answered.duration_since(*at).as_secs_f64() * 1000.0)
+        };
         sent.iter().filter_map(wait).collect()
     }
 }
@@ -78,38 +123,43 @@ impl Drop for NullBulk {
     }
 }
 
-async fn root() -> Response {
-    json(r#"{"name":"null","version":{"distribution":"opensearch","number":"3.0.0"},"tagline":"keeps nothing"}"#.to_owned())
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-async fn bulk(State(seen): State<Arc<Seen>>, body: Bytes) -> Response {
-    let now = Instant::now();
-    let mut items = String::new();
-    let mut lines = body.split(|byte| *byte == b'\n');
-    while let Some(action) = lines.next().filter(|line| !line.is_empty()) {
-        let is_delete = action.starts_with(b"{\"delete\"");
-        if !is_delete {
-            lines.next();
+async fn root() -> Response {
+    json(r#"{"name":"null","cluster_name":"null","version":{"distribution":"opensearch","number":"3.0.0"},"tagline":"keeps nothing"}"#)
+}
+
+async fn bulk(state: State<Arc<Seen>>, query: RawQuery, body: Bytes) -> Response {
+    bulk_of(state, Path(INDEX.to_owned()), query, body).await
+}
+
+async fn bulk_of(State(seen): State<Arc<Seen>>, Path(index): Path<String>, RawQuery(query): RawQuery, body: Bytes) -> Response {
+    let brief = query.is_some_and(|query| query.contains("filter_path="));
+    let mut ids = Vec::new();
+    // One lock for a request: two cores could not take two at once and measure something else too.
+    let taken = take(&body, &index, brief, &mut lock(&seen.known), |id| {
+        if seen.answered.is_some() {
+            ids.push(xxh3_64(id));
         }
-        let name = if is_delete { "delete" } else { "index" };
-        items.push_str(if items.is_empty() { "" } else { "," });
-        items.push_str(&format!(r#"{{"{name}":{{"_index":"bench","_id":"0","_version":1,"result":"created","status":201}}}}"#));
-        seen.documents.fetch_add(1, Ordering::Relaxed);
-        if let Some(id) = id_of(action) {
-            seen.answered.lock().unwrap_or_else(PoisonError::into_inner).entry(id).or_insert(now);
+    });
+    seen.bytes.fetch_add(body.len() as u64, Ordering::Relaxed);
+    seen.conflicts.fetch_add(taken.conflicts, Ordering::Relaxed);
+    let now = Instant::now();
+    if let Some(answered) = &seen.answered {
+        let mut answered = lock(answered);
+        for id in ids {
+            answered.entry(id).or_insert(now);
         }
     }
+    lock(&seen.answers).get_or_insert((now, now)).1 = now;
     seen.requests.fetch_add(1, Ordering::Relaxed);
-    json(format!(r#"{{"took":0,"errors":false,"items":[{items}]}}"#))
+    seen.documents.fetch_add(taken.documents, Ordering::Relaxed);
+    json(taken.answer)
 }
 
-fn id_of(action: &[u8]) -> Option<String> {
-    let text = std::str::from_utf8(action).ok()?;
-    let (_, rest) = text.split_once("\"_id\":\"")?;
-    rest.split_once('"').map(|(id, _)| id.to_owned())
-}
-
-fn json(body: String) -> Response {
-    // Elasticsearch's own clients look for this header.
+fn json(body: impl IntoResponse) -> Response {
+    // Elasticsearch's own clients look for the second header.
     ([(header::CONTENT_TYPE.as_str(), "application/json"), ("x-elastic-product", "Elasticsearch")], body).into_response()
 }

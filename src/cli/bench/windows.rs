@@ -9,11 +9,11 @@ use clap::{Args, ValueEnum};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use serde_json::{Value, json};
-use tokio::process::Command;
 
+use super::broker::Broker;
 use super::child::{Child, Finished};
-use super::load::{self, Kcat};
 use super::null_bulk::NullBulk;
+use super::plan::{folder_bytes, kafka_source};
 
 /// How often the size of the state is looked at.
 const STATE_LOOK_INTERVAL: Duration = Duration::from_secs(1);
@@ -27,12 +27,15 @@ const DISORDER_MS: u64 = 3_000;
 /// What to measure.
 #[derive(Clone, Debug, Args)]
 pub struct WindowsOptions {
-    /// The Kafka broker (needs kcat)
+    /// The Kafka broker
     #[arg(long)]
     brokers: String,
-    /// A topic that an earlier run has filled; without it a new one is, with as many partitions as the broker gives it
+    /// A topic that an earlier run has filled; without it a new one is
     #[arg(long)]
     topic: Option<String>,
+    /// Partitions of a new topic
+    #[arg(long, default_value_t = 4)]
+    partitions: i32,
     /// Generated events
     #[arg(long, default_value_t = 2_000_000)]
     events: u64,
@@ -76,13 +79,14 @@ pub async fn windows(options: &WindowsOptions) -> u8 {
 }
 
 async fn measure(options: &WindowsOptions, dir: &Path) -> Result<Value, String> {
+    let broker = Broker { address: options.brokers.clone(), partitions: options.partitions, compression: "none".to_owned() };
     let topic = match &options.topic {
         Some(topic) => topic.clone(),
-        None => fill(options).await?,
+        None => fill(options, &broker).await?,
     };
-    let events = messages(&options.brokers, &topic).await?;
+    let events = broker.messages(&topic)?.ok_or_else(|| format!("there is no topic {topic}"))?;
     let output = format!("bench-windows-counts-{}", std::process::id());
-    let bulk = NullBulk::start().await?;
+    let bulk = NullBulk::start(false).await?;
     let sink = match options.sink {
         Sink::Bulk => format!("[pipelines.bench.sink.elasticsearch]\nurl = \"{}\"\nindex = \"bench\"\n", bulk.url()),
         Sink::Kafka => format!("[pipelines.bench.sink.kafka]\nbrokers = \"{}\"\ntopic = \"{output}\"\n", options.brokers),
@@ -91,7 +95,7 @@ async fn measure(options: &WindowsOptions, dir: &Path) -> Result<Value, String> 
     let (finished, state_bytes_most) = watched(Child::start(&config, true)?, &dir.join("state")).await?;
     let documents = match options.sink {
         Sink::Bulk => bulk.documents(),
-        Sink::Kafka => messages(&options.brokers, &output).await?,
+        Sink::Kafka => broker.messages(&output)?.unwrap_or_default(),
     };
     if documents == 0 {
         return Err("no count was written: run with RUST_LOG=info to see why".to_owned());
@@ -126,21 +130,22 @@ async fn watched(child: Child, state: &Path) -> Result<(Finished, u64), String> 
 }
 
 /// Produces the events, keyed by the query, into a new topic, and gives its name.
-async fn fill(options: &WindowsOptions) -> Result<String, String> {
+async fn fill(options: &WindowsOptions, broker: &Broker) -> Result<String, String> {
     let topic = format!("bench-windows-{}", std::process::id());
     let mut chance = StdRng::seed_from_u64(42);
     let shares = shares(options.keys, options.skew);
     let most = shares.last().copied().unwrap_or_default();
-    let mut kcat = Kcat::start(&options.brokers, &topic, "100")?;
+    broker.create(&topic).await?;
+    let mut producer = broker.producer(&topic, "100")?;
     for number in 0..options.events {
         let place = chance.random::<f64>() * most;
         let key = format!("query {:05}", shares.partition_point(|share| *share <= place));
         let passed_ms = u128::from(number) * u128::from(options.minutes * 60_000) / u128::from(options.events);
         let at = FIRST_AT_MS + (passed_ms as u64).saturating_sub(chance.random_range(0..=DISORDER_MS));
         let value = format!("{{\"at\":{at},\"query\":\"{key}\",\"user\":{}}}", chance.random_range(0..1_000_000));
-        kcat.send(&key, &value).await?;
+        producer.send(key.as_bytes(), Some(value.as_bytes()))?;
     }
-    kcat.finish().await?;
+    producer.flush()?;
     Ok(topic)
 }
 
@@ -159,7 +164,7 @@ fn configuration(options: &WindowsOptions, dir: &Path, topic: &str, sink: &str) 
         "[server]\nlisten = \"off\"\n[state]\ndir = \"state\"\n{}[pipelines.bench.source.decode]\nformat = \"json\"\n\
          [pipelines.bench.aggregate]\nkey = \"query\"\ntime = \"at\"\n\
          [pipelines.bench.window]\n{kind}\nsize = \"5m\"\ngrace = \"10s\"\nemit = \"changes\"\nemit_every = \"1s\"\ntop = {}\nretention = \"{}\"\n{sink}",
-        load::kafka_source(&options.brokers, topic),
+        kafka_source(&options.brokers, &[topic]),
         options.top,
         options.retention,
     );
@@ -167,38 +172,4 @@ fn configuration(options: &WindowsOptions, dir: &Path, topic: &str, sink: &str) 
     let written = std::fs::create_dir_all(dir).and_then(|()| std::fs::write(&path, text));
     written.map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
     Ok(path)
-}
-
-/// How many messages a topic holds, of which none has been removed.
-async fn messages(brokers: &str, topic: &str) -> Result<u64, String> {
-    let about: Value = serde_json::from_str(&kcat(&["-L", "-J", "-b", brokers, "-t", topic]).await?).map_err(|error| error.to_string())?;
-    let partitions = about.pointer("/topics/0/partitions").and_then(Value::as_array).map_or(0, Vec::len);
-    let mut arguments: Vec<String> = ["-Q", "-b", brokers].map(str::to_owned).to_vec();
-    arguments.extend((0..partitions).flat_map(|partition| ["-t".to_owned(), format!("{topic}:{partition}:-1")]));
-    let told = kcat(&arguments).await?;
-    let ends: Vec<u64> = told.lines().filter_map(|line| line.rsplit_once(' ')?.1.parse().ok()).collect();
-    if ends.is_empty() || ends.len() < partitions {
-        return Err(format!("the topic {topic} cannot be looked at: {told}"));
-    }
-    Ok(ends.iter().sum())
-}
-
-async fn kcat<Argument: AsRef<std::ffi::OsStr>>(arguments: &[Argument]) -> Result<String, String> {
-    let done = Command::new("kcat").args(arguments).output().await;
-    let done = done.map_err(|error| format!("kcat cannot be started (apt-get install kcat): {error}"))?;
-    if !done.status.success() {
-        return Err(format!("kcat failed: {}", String::from_utf8_lossy(&done.stderr).trim()));
-    }
-    Ok(String::from_utf8_lossy(&done.stdout).into_owned())
-}
-
-/// The lengths of all files below a folder; what goes while we look is not counted.
-fn folder_bytes(folder: &Path) -> u64 {
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    let bytes = entries.map(|entry| match entry.metadata() {
-        Ok(about) if about.is_dir() => folder_bytes(&entry.path()),
-        Ok(about) => about.len(),
-        Err(_) => 0,
-    });
-    bytes.sum()
 }

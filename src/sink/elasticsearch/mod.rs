@@ -19,7 +19,7 @@ mod indexes;
 mod prepare;
 mod query;
 mod reason;
-mod request;
+pub mod request;
 mod search;
 pub mod settings;
 mod verdict;
