@@ -22,7 +22,7 @@ pub fn read(section: &Section<'_>) -> StateSettings {
     StateSettings {
         dir: section.path_or("dir", "state"),
         tombstone_retention: section.duration("tombstone_retention", Duration::from_secs(7 * 24 * 3600)),
-        cache_bytes: section.size("cache", 256 << 20),
+        cache_bytes: section.size("cache", 160 << 20),
     }
 }
 

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use quick_cache::sync::Cache;
 use rocksdb::{
-    BlockBasedOptions, Cache as BlockCache, ColumnFamilyDescriptor, CompactionDecision, DB, DBCompressionType, IteratorMode, Options,
-    WriteBatch, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, Cache as BlockCache, ColumnFamilyDescriptor, CompactionDecision, DB, DBCompressionType,
+    IteratorMode, Options, WriteBatch, WriteOptions,
 };
 
 use crate::clock::Clock;
@@ -22,7 +22,7 @@ use crate::state::windows::{CellCache, CellWeight};
 use crate::state::{MovedRow, PipelineState, RowRecord};
 
 /// Raised when what is stored changes its shape. Another number is refused.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// Block cache of the whole database: the bloom filters and indexes of some 10 million keys.
 const BLOCK_CACHE_BYTES: usize = 64 << 20;
@@ -325,6 +325,10 @@ fn family_options(name: &str, block_cache: &BlockCache, retention_ms: u64, clock
     table.set_cache_index_and_filter_blocks(true);
     table.set_pin_l0_filter_and_index_blocks_in_cache(true);
     table.set_bloom_filter(10.0, false);
+    // In parts: a file's whole filter is larger than a shard of the cache, and would be read anew for nearly every row.
+    table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    table.set_partition_filters(true);
+    table.set_pin_top_level_index_and_filter(true);
     table.set_format_version(5);
     let mut options = Options::default();
     options.set_block_based_table_factory(&table);

@@ -262,7 +262,7 @@ fn what_the_process_opened_cannot_change_while_it_runs() {
             ~ the process
                 server.hosts: (not set) → ["h"]
                 server.listen: "127.0.0.1:8080" → "off"
-                state.cache: "256.0 MiB" → "1GiB"
+                state.cache: "160.0 MiB" → "1GiB"
                 state.dir: "state" → "/elsewhere"
             = unchanged, and not interrupted: p, q
         "#]],
