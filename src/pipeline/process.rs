@@ -66,6 +66,7 @@ impl Processor {
     }
 
     /// The same for events without a place in a lane; `effects` is what the batch changes besides.
+    #[expect(clippy::vec_box, reason = "they come boxed from the backlog, and are too large to be moved once more")]
     pub fn work_out_events(&mut self, events: Vec<Box<Event>>, effects: Effects) -> Result<Work, Failure> {
         let mut work = Work { effects, ..Work::with_capacity(self.next_batch, events.len()) };
         let mut rows = Rows::with_capacity(events.len());
@@ -82,6 +83,7 @@ impl Processor {
     }
 
     /// Lets newer changes through, in order, and brings the rows they change up to date.
+    #[expect(clippy::vec_box, reason = "they come boxed from the backlog, and are too large to be moved once more")]
     fn gate(&mut self, events: Vec<Box<Event>>, rows: &mut Rows, work: &mut Work) -> Result<(), Failure> {
         let places = self.places(&events, rows)?;
         self.state.fetch(rows)?;
