@@ -197,6 +197,42 @@ fn what_ties_with_a_row_in_memory_is_held_against_all_that_is_known_of_it() {
 }
 
 #[test]
+fn of_batches_that_are_committed_together_the_last_word_on_a_row_stays() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut state = store.pipeline("p", "auto").unwrap();
+    let batches =
+        [("1", 1, put("a")), ("2", 1, put("b")), ("1", 2, Text::Kept), ("2", 2, Text::Removed), ("3", 1, put("c")), ("3", 2, put("d"))];
+    let mut together = Effects::default();
+    for (number, (id, first, text)) in (1..).zip(batches) {
+        let effects = Effects {
+            positions: vec![("t/0".into(), LaneRecord { position: number, memory: Vec::new() })],
+            ..row(&state, id, first, text)
+        };
+        assert!(effects.may_wait());
+        state.stage(number, &effects);
+        together.join(effects);
+    }
+    let after = |text: Option<&str>| (Some(2), text.map(str::to_owned));
+    let rows = [("1", after(Some("a"))), ("2", after(None)), ("3", after(Some("d")))];
+    for (id, wanted) in &rows {
+        assert_eq!(seen(&state, id), *wanted, "{id}, staged");
+    }
+    state.commit(6, together).unwrap();
+    for (id, wanted) in &rows {
+        assert_eq!(seen(&state, id), *wanted, "{id}, in memory");
+    }
+    drop((state, store));
+    let state = open(dir.path()).pipeline("p", "auto").unwrap();
+    for (id, wanted) in &rows {
+        assert_eq!(seen(&state, id), *wanted, "{id}, on disk");
+    }
+    assert_eq!(state.positions().unwrap()[0].1.position, 6);
+    let dead = Effects { dead: vec![letter("no")], ..Effects::default() };
+    assert!(!dead.may_wait(), "a dead letter is there before its event is forgotten");
+}
+
+#[test]
 fn live_rows_are_those_of_the_table_that_are_there_and_old_enough() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
@@ -256,7 +292,7 @@ fn what_cannot_be_used_is_refused_in_one_sentence() {
     let store = open(dir.path());
     let error = refused(dir.path());
     assert!(matches!(error, StateError::InUse(_)) && error.to_string().contains("in use by another process"), "{error}");
-    store.db.put_cf(store.family("meta").unwrap(), "format", postcard::to_stdvec(&3_u32).unwrap()).unwrap();
+    store.db.put_cf(store.family("meta").unwrap(), "format", postcard::to_stdvec(&u32::MAX).unwrap()).unwrap();
     drop(store);
     for error in [refused(dir.path()), Store::open_read_only(dir.path()).map(drop).unwrap_err()] {
         assert!(matches!(error, StateError::Newer(_)) && error.to_string().contains("newer version"), "{error}");
