@@ -11,6 +11,7 @@ use super::{DONE, FAILED, INTERRUPTED, failed, load};
 use crate::api;
 use crate::clock::Clock;
 use crate::config::{Plan, ServerSettings};
+use crate::limits;
 use crate::pipeline::{Ending, Pipelines};
 
 /// Runs until the pipelines end or a signal comes.
@@ -45,6 +46,7 @@ pub async fn run_plan(plan: Plan, until_caught_up: bool, search_log: Option<api:
     });
     let reloading = hangup.map(|hangup| tokio::spawn(reload_at(hangup, pipelines.clone())));
     let exit = wait(&pipelines).await;
+    pipelines.leave(limits::RUNTIME_SHUTDOWN_TIMEOUT).await;
     serving.into_iter().chain(reloading).for_each(|task| task.abort());
     exit
 }

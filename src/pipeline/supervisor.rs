@@ -155,6 +155,15 @@ impl Pipelines {
         *serving = Arc::new(Serving { is_draining: true, ..(**serving).clone() });
     }
 
+    /// Leaves what is at work, and waits for at most `longest` until no thread of a pipeline is left: none may use the state while the
+    /// process ends around it.
+    pub async fn leave(&self, longest: Duration) {
+        let handles = self.serving().handles.clone();
+        handles.iter().for_each(|handle| handle.abort());
+        let all = futures::future::join_all(handles.iter().map(|handle| handle.ended()));
+        let _ = tokio::time::timeout(longest, all).await;
+    }
+
     /// Waits until every pipeline has ended.
     pub async fn ended(&self) -> Ending {
         loop {
@@ -250,6 +259,10 @@ impl Handle {
         }
     }
 
+    fn abort(&self) {
+        self.task.get().into_iter().for_each(|(abort, _)| abort.abort());
+    }
+
     /// Ends the pipeline after the batches at work, without them where the sink is in trouble, or after `longest`: they are read again.
     pub(super) async fn stop(&self, longest: Duration) {
         self.pipeline.control.send_modify(|control| {
@@ -258,7 +271,7 @@ impl Handle {
         });
         if tokio::time::timeout(longest, self.ended()).await.is_err() {
             tracing::warn!(pipeline = self.pipeline.plan.name, "the batches at work took too long: they are read again");
-            self.task.get().into_iter().for_each(|(abort, _)| abort.abort());
+            self.abort();
             // It ends at its next wait.
             let _ = self.ended().await;
         }
@@ -268,7 +281,7 @@ impl Handle {
 impl Drop for Handle {
     /// No thread outlives those who could stop it.
     fn drop(&mut self) {
-        self.task.get().into_iter().for_each(|(abort, _)| abort.abort());
+        self.abort();
     }
 }
 

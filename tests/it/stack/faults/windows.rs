@@ -104,8 +104,9 @@ fn killed_at_any_moment_every_search_counts_once() {
         wait_durable(&url, name, &ends);
         compared += wait_counted(search, index, &searches.documents(*top));
         assert_eq!(figure(&url, name, "rowmill_late_events_total", "dropped"), 0.0, "{name}: nothing was later than the grace");
-        let open = figure(&url, name, "rowmill_windows_open", "");
-        assert!(open < searches.windows() as f64 / 2.0, "{name}: {open} of {} windows are open still", searches.windows());
+        // They are closed by the loop's look around, after all is counted.
+        let few = searches.windows() as f64 / 2.0;
+        wait_for("most windows to be closed", PATIENCE, || (figure(&url, name, "rowmill_windows_open", "") < few).then_some(()));
     }
     assert!(committed > 0, "nothing was counted between the kills");
     assert!(running.terminate().success(), "SIGTERM drains");
