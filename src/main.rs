@@ -13,9 +13,7 @@ fn main() -> ExitCode {
         Err(exit) => return exit,
     };
     cli::logging::start(&command.logging);
-    // Pipelines have threads of their own, and what blocks has others: these carry requests, and each more would only be woken more often.
-    let workers = std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return cli::fail(&format!("the runtime cannot start: {error}")),
     };
