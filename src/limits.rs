@@ -295,5 +295,9 @@ pub const MEASURES_OF_A_CHANGE_MAX: usize = 1_000;
 /// Rows of windows that are shown, or deleted, in one step: what a sink takes in a request or two.
 pub const WINDOW_STEP_ROWS_MAX: usize = 5_000;
 
+/// How long a partition that went, or has not come yet, may be on its way back to this process; so long no window is closed, for only who
+/// has a partition shows what was counted from it. Some session timeouts of a consumer group.
+pub const WINDOW_LANE_AWAY_MAX: Duration = Duration::from_secs(60);
+
 /// Keys of one window that are remembered as changed since it was shown last; above that all of it is looked at.
 pub const WINDOW_CHANGED_KEYS_MAX: usize = 50_000;

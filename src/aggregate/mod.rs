@@ -28,7 +28,16 @@ use serde::{Deserialize, Serialize};
 
 /// What is remembered of one key of a window.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub enum Cell {
+pub struct Cell {
+    /// The lane it was counted from last, as a mark of it: whoever has that lane shows it. 0: none.
+    pub lane: u32,
+    /// What was counted.
+    pub content: Content,
+}
+
+/// What was counted for one key of a window.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Content {
     /// The aggregate of a window that is the same for all keys.
     Window(Counted),
     /// All sessions of the key that are open.
@@ -38,9 +47,9 @@ pub enum Cell {
 impl Cell {
     /// What it takes in memory.
     pub fn size_bytes(&self) -> usize {
-        match self {
-            Cell::Window(counted) => counted.size_bytes(),
-            Cell::Sessions(sessions) => sessions.open.iter().map(Session::size_bytes).sum::<usize>() + 8 * sessions.shown.len(),
+        match &self.content {
+            Content::Window(counted) => counted.size_bytes(),
+            Content::Sessions(sessions) => sessions.open.iter().map(Session::size_bytes).sum::<usize>() + 8 * sessions.shown.len(),
         }
     }
 }

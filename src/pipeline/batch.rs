@@ -52,28 +52,12 @@ pub struct Backlog {
     items: VecDeque<(Item, usize)>,
     bytes: usize,
     deletes: usize,
-    is_log: bool,
 }
 
 impl Backlog {
-    /// An empty one; `is_log`: changes have no history to be judged by.
-    pub fn new(is_log: bool) -> Self {
-        Self { is_log, ..Self::default() }
-    }
-
-    /// Decodes a message and puts it at the end. `is_repeat`: its lane was started again before it, and it was here already.
-    pub fn push(&mut self, message: Message, decoder: &mut Decoder, memory: &mut LaneMemory, is_repeat: bool) {
-        let mut decoded = decoder.decode(&message, memory);
-        let cannot_be_judged = match &decoded {
-            // It has no version, and the row may have come back since.
-            Ok(Decoded::Tombstone { .. }) => true,
-            // No row to compare it with.
-            Ok(Decoded::Change(change)) => self.is_log || change.key.is_none(),
-            _ => false,
-        };
-        if is_repeat && cannot_be_judged {
-            decoded = Ok(Decoded::Ignored("repeat"));
-        }
+    /// Decodes a message and puts it at the end.
+    pub fn push(&mut self, message: Message, decoder: &mut Decoder, memory: &mut LaneMemory) {
+        let decoded = decoder.decode(&message, memory);
         let size = message.size_bytes();
         let event = Event { message, memory: memory.clone(), decoded, replay: None };
         self.put(Item::Event(event.into()), size);

@@ -44,26 +44,21 @@ impl StoredPositions for Positions {
 /// The reading of one lane in this run.
 #[derive(Default)]
 pub struct LaneReading {
-    /// Position after the last message.
-    last: u64,
-    /// The highest position there was.
-    highest: u64,
+    /// Position after the last message; none: nothing was read yet.
+    reached: Option<u64>,
     memory: LaneMemory,
 }
 
 impl LaneReading {
-    /// The message that ends at `position` is read; says whether it was here before. A lane that goes back was started again at
-    /// its committed position: what was remembered then holds again.
-    pub fn step(&mut self, positions: &Positions, lane: &Lane, position: u64) -> bool {
-        if position <= self.last {
-            self.memory = memory_of(positions, lane);
-        }
-        let is_repeat = position <= self.highest;
-        (self.last, self.highest) = (position, self.highest.max(position));
-        is_repeat
+    /// The message that ends at `position` is read; says whether it is news. A lane that is started again at its committed position
+    /// repeats what waits here or is at work: all of that is still applied, so it must not come twice, nor bring the lane's position back.
+    pub fn step(&mut self, position: u64) -> bool {
+        let is_news = self.reached < Some(position);
+        self.reached = self.reached.max(Some(position));
+        is_news
     }
 
-    /// What is remembered before the message of the last step.
+    /// What is remembered before the message of the last step that was news.
     pub fn memory(&mut self) -> &mut LaneMemory {
         &mut self.memory
     }

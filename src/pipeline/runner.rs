@@ -91,8 +91,7 @@ impl Runner {
     /// Runs until there is an end, or something that this loop cannot mend.
     pub async fn run(mut self) -> Result<Ended, Failure> {
         let has_replays = self.processor.state.has_replays()?;
-        let backlog = Backlog::new(self.processor.is_log);
-        let mut flow = Flow { backlog, beyond: self.beyond(), has_replays, ..Flow::default() };
+        let mut flow = Flow { beyond: self.beyond(), has_replays, ..Flow::default() };
         let mut tick = tokio::time::interval(limits::SETTLE_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stored = self.positions.all();
@@ -170,16 +169,18 @@ impl Runner {
                     let mut reached = 0;
                     while let Some(message) = messages.next_if(|message| Arc::ptr_eq(&message.lane, &lane)) {
                         reached = message.position;
-                        let is_repeat = reading.step(&self.positions, &lane, reached);
-                        flow.backlog.push(message, &mut self.decoder, reading.memory(), is_repeat);
+                        if reading.step(reached) {
+                            flow.backlog.push(message, &mut self.decoder, reading.memory());
+                        }
                     }
                     self.progress.received(&lane, reached);
                 }
             }
             Arrival::Passed { lane, position } => {
                 let reading = reading_of(&mut flow.memories, &self.positions, &lane);
-                reading.step(&self.positions, &lane, position);
-                flow.backlog.pass(lane.clone(), position, reading.memory());
+                if reading.step(position) {
+                    flow.backlog.pass(lane.clone(), position, reading.memory());
+                }
                 self.progress.received(&lane, position);
             }
             Arrival::Anew { lane } => {
@@ -299,7 +300,7 @@ impl Runner {
     fn commit_all(&mut self, flow: &mut Flow) -> Result<(), Failure> {
         let Some(Uncommitted { number, effects, ts_ms }) = flow.answers.take() else { return Ok(()) };
         let timer = self.metrics.stage("commit");
-        // A position may go back: a lane that was started again repeats what was applied, and a file may be made anew.
+        // A position may go back: a file may be made anew.
         let positions = effects.positions.clone();
         let state = &mut self.processor.state;
         blocking(|| state.commit(number, effects))?;
@@ -323,6 +324,7 @@ impl Runner {
     /// Shows a step of what has changed in windows.
     fn emit(&mut self, flow: &mut Flow) -> Result<(), Failure> {
         let timer = self.metrics.stage("emit");
+        self.hold_lanes();
         let work = blocking(|| self.processor.emission())?;
         Failpoint::Announced.pass();
         timer.observe_duration();
@@ -415,6 +417,7 @@ impl Runner {
         self.begin_to_settle(flow)?;
         let newest = self.source.newest();
         self.progress.newest(&newest);
+        self.hold_lanes();
         if let Some(windows) = &mut self.processor.windows {
             let lanes: Vec<_> = newest.iter().map(|(lane, end)| (lane.clone(), *end, self.positions.position(lane))).collect();
             windows.look_around(&lanes, Instant::now());
@@ -429,11 +432,21 @@ impl Runner {
         Ok(())
     }
 
+    /// Tells windows which lanes are ours.
+    fn hold_lanes(&mut self) {
+        if let Some(windows) = &mut self.processor.windows {
+            windows.hold(self.source.lanes(), self.clock.now_ms());
+        }
+    }
+
     fn has_caught_up(&mut self, flow: &mut Flow) -> bool {
         flow.is_read = self.has_read_all(flow);
         match &mut self.processor.windows {
             Some(windows) if flow.is_read => {
                 windows.all_told();
+                if self.ends.is_some() {
+                    windows.hold_all();
+                }
                 !windows.owes() && flow.at_work.is_empty()
             }
             _ => flow.is_read,

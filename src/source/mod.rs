@@ -91,6 +91,12 @@ pub trait Source: Send {
     /// The newest position of each lane that this process reads, as last heard, without waiting: the top of the lag ladder.
     fn newest(&self) -> Vec<(Lane, u64)>;
 
+    /// The lanes that this process has, where several share them: each with a number that is another whenever it comes to it anew. None:
+    /// it has them all.
+    fn lanes(&self) -> Option<Vec<(Lane, u64)>> {
+        None
+    }
+
     /// What the source is waiting for, when it is: one sentence for the health page.
     fn trouble(&self) -> Option<String>;
 }

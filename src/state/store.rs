@@ -22,7 +22,7 @@ use crate::state::windows::{CellCache, CellWeight};
 use crate::state::{MovedRow, PipelineState, RowRecord};
 
 /// Raised when what is stored changes its shape. Another number is refused.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 /// Block cache of the whole database: the bloom filters and indexes of some 10 million keys.
 const BLOCK_CACHE_BYTES: usize = 64 << 20;

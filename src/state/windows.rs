@@ -79,9 +79,19 @@ pub struct Shown {
     pub documents: Vec<ShownDocument>,
     /// Whether the module or the sink has refused what it comes to, and a dead letter tells of it: it is made again with every change.
     pub is_refused: bool,
+    /// The emission that wrote of them last, where bodies are known.
+    pub emitted: u64,
 }
 
 impl Shown {
+    /// The same, where what emissions up to `since` have written may have become something else.
+    pub fn known_since(mut self, since: u64) -> Self {
+        if self.emitted <= since && since > 0 {
+            self.documents.iter_mut().for_each(|document| document.body_hash = None);
+        }
+        self
+    }
+
     /// Whether there is nothing to remember.
     pub fn is_empty(&self) -> bool {
         self.documents.is_empty() && !self.is_refused

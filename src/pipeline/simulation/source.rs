@@ -21,6 +21,8 @@ pub struct SimSource {
     chance: Chance,
     /// How many more times a lane is started again.
     restarts: u32,
+    /// The partitions of this process, where others read the rest.
+    held: Option<Vec<usize>>,
     settled: Box<dyn Fn(&[(Lane, u64)]) + Send + Sync>,
 }
 
@@ -33,9 +35,18 @@ impl SimSource {
         settled: impl Fn(&[(Lane, u64)]) + Send + Sync + 'static,
     ) -> Self {
         let restarts = chance.lock().unwrap().random_range(0..3);
-        let mut source = Self { log, next: Vec::new(), positions, chance, restarts, settled: Box::new(settled) };
+        let mut source = Self { log, next: Vec::new(), positions, chance, restarts, held: None, settled: Box::new(settled) };
         source.next = (0..PARTITIONS).map(|partition| source.stored(partition)).collect();
         source
+    }
+
+    /// Reads these partitions only; others are another process's.
+    pub fn holding(self, held: Vec<usize>) -> Self {
+        Self { held: Some(held), ..self }
+    }
+
+    fn is_held(&self, partition: usize) -> bool {
+        self.held.as_ref().is_none_or(|held| held.contains(&partition))
     }
 
     /// The first entry behind the stored position.
@@ -58,7 +69,11 @@ impl Source for SimSource {
             self.restarts -= 1;
             self.next[lane] = self.stored(lane);
         }
-        let lane = if self.next[lane] < self.log[lane].len() { lane } else { (lane + 1) % PARTITIONS };
+        let has_more = |lane: usize| self.is_held(lane) && self.next[lane] < self.log[lane].len();
+        let lane = if has_more(lane) { lane } else { (lane + 1) % PARTITIONS };
+        if !has_more(lane) {
+            return Ok(Arrival::Finished);
+        }
         let mut messages = Vec::new();
         for entry in self.log[lane].iter().skip(self.next[lane]).take(count) {
             match entry {
@@ -74,7 +89,7 @@ impl Source for SimSource {
             }
         }
         self.next[lane] += messages.len();
-        Ok(if messages.is_empty() { Arrival::Finished } else { Arrival::Messages(messages) })
+        Ok(Arrival::Messages(messages))
     }
 
     fn settle(&self, positions: &[(Lane, u64)]) {
@@ -86,7 +101,12 @@ impl Source for SimSource {
     }
 
     fn newest(&self) -> Vec<(Lane, u64)> {
-        self.log.iter().enumerate().map(|(partition, log)| (lane(partition).into(), log.len() as u64)).collect()
+        let held = self.log.iter().enumerate().filter(|(partition, _)| self.is_held(*partition));
+        held.map(|(partition, log)| (lane(partition).into(), log.len() as u64)).collect()
+    }
+
+    fn lanes(&self) -> Option<Vec<(Lane, u64)>> {
+        self.held.as_ref().map(|held| held.iter().map(|partition| (lane(*partition).into(), 1)).collect())
     }
 
     fn trouble(&self) -> Option<String> {

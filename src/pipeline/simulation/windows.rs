@@ -3,6 +3,8 @@
 //! Two worlds. A *table* (the database of the other simulation) is counted as a whole, and the index must be its `GROUP BY`, whatever was
 //! updated, deleted, moved, emptied, repeated and read in whatever order. A *log* has events with times, shuffled, in two lanes, some far too
 //! late; each is counted in all of its windows that were open, or is a dead letter, and the index must be what follows from just those that are none.
+//! A log may also be *shared* by two processes, with keys that stay in their lanes: they live by turns, with one lane or both, and in the end
+//! one has the one and one the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -58,10 +60,12 @@ struct World {
     log: Vec<Vec<Entry>>,
     events: Vec<Event>,
     is_table: bool,
+    is_shared: bool,
     /// How far the log's time has come.
     time_ms: u64,
     lives: u64,
-    found: Copied,
+    /// What the next life finds, of each process.
+    found: [Copied; 2],
 }
 
 /// A row counts by `n`: for one of four groups, with its own number as its weight.
@@ -97,7 +101,8 @@ impl World {
         let chance: Chance = Arc::new(Mutex::new(StdRng::seed_from_u64(seed)));
         let (place, store) = store();
         let is_table = seed.is_multiple_of(2);
-        let settings = settings(is_table, &mut chance.lock().unwrap());
+        let is_shared = seed % 8 == 1 || seed % 8 == 3;
+        let settings = settings(is_table, is_shared, &mut chance.lock().unwrap());
         Self {
             store,
             place,
@@ -107,15 +112,17 @@ impl World {
             log: vec![Vec::new(); PARTITIONS],
             events: Vec::new(),
             is_table,
+            is_shared,
             time_ms: NOW_MS - 3_600 * SECOND,
             lives: 0,
-            found: Copied::default(),
+            found: Default::default(),
             chance,
         }
     }
 
     async fn run(mut self) -> u64 {
         let lives = self.draw(|chance| chance.random_range(1..6));
+        let is_shared = self.is_shared;
         for _ in 0..lives {
             let trouble = self.draw(|chance| if chance.random_bool(0.3) { 0 } else { chance.random_range(1..50) });
             self.sink.inner.lock().unwrap().trouble = trouble;
@@ -124,12 +131,19 @@ impl World {
             if self.draw(|chance| chance.random_bool(0.15)) {
                 death = Death::At(Failpoint::Announced, self.draw(|chance| chance.random_range(1..4)));
             }
-            self.live(death).await;
+            let (process, held) = self.draw(|chance| match is_shared {
+                true => (chance.random_range(0..2), [vec![0], vec![1], vec![0, 1]][chance.random_range(0..3)].clone()),
+                false => (0, vec![0, 1]),
+            });
+            self.live(process, held, death).await;
             let pause = self.draw(|chance| chance.random_range(0..120));
             tokio::time::sleep(Duration::from_secs(pause)).await;
         }
         self.sink.inner.lock().unwrap().trouble = 0;
-        let state = self.live(Death::Never).await;
+        let mut state = self.live(0, if is_shared { vec![0] } else { vec![0, 1] }, Death::Never).await;
+        if is_shared {
+            state = self.live(1, vec![1], Death::Never).await;
+        }
         let letters = state.dead_letters(&LetterFilter::default(), 100_000).unwrap();
         self.check(&letters);
         self.draw(|chance| chance.random())
@@ -153,37 +167,45 @@ impl World {
                 _ => chance.random_range(0..3) * SECOND,
             };
             let (key, weight, user) = (format!("k{}", chance.random_range(0..7)), chance.random_range(-3..9), chance.random_range(0..4));
-            let event = Event { key, time_ms: self.time_ms - late, weight, user };
             let partition = chance.random_range(0..PARTITIONS);
+            let key = if self.is_shared { format!("{key} of {partition}") } else { key };
+            let event = Event { key, time_ms: self.time_ms - late, weight, user };
             append(&mut self.log[partition], partition, &event);
             self.events.push(event);
         }
     }
 
     /// Lives a life, and gives what the next one finds.
-    async fn live(&mut self, death: Death) -> PipelineState {
+    async fn live(&mut self, process: usize, held: Vec<usize>, death: Death) -> PipelineState {
         self.lives += 1;
+        if held.len() < PARTITIONS {
+            coverage::saw("lane with another");
+        }
         let name = format!("windows/{}/{}", self.place, self.lives);
         let open = || self.store.pipeline(&name, "auto").unwrap();
         let state = open();
-        state.put_back(&self.found);
-        let durable = Arc::new(Mutex::new(self.found.clone()));
+        state.put_back(&self.found[process]);
+        let durable = Arc::new(Mutex::new(self.found[process].clone()));
         let (watched, synced) = (open(), durable.clone());
         let (_control, control) = watch::channel(Control::default());
-        let runner = self.parts(open(), control).runner();
+        let runner = self.parts(open(), held, control).runner();
         live_out(runner, death, "windows died", move || *synced.lock().unwrap() = watched.copy()).await;
         let has_lost_power = self.draw(|chance| chance.random_bool(0.3));
-        self.found = if has_lost_power { durable.lock().unwrap().clone() } else { open().copy() };
+        self.found[process] = if has_lost_power { durable.lock().unwrap().clone() } else { open().copy() };
         open()
     }
 
-    fn parts(&self, state: PipelineState, control: watch::Receiver<Control>) -> Parts {
+    fn parts(&self, state: PipelineState, held: Vec<usize>, control: watch::Receiver<Control>) -> Parts {
         let positions = Arc::new(Positions::new(state.positions().unwrap()));
-        let source = SimSource::new(self.log.clone(), positions.clone(), self.chance.clone(), |_| {});
+        let mut source = SimSource::new(self.log.clone(), positions.clone(), self.chance.clone(), |_| {});
+        if self.is_shared {
+            source = source.holding(held);
+        }
         let mut chance = self.chance.lock().unwrap();
         let batch = BatchSettings { max_documents: chance.random_range(1..30), max_bytes: 1 << 20, max_wait: Duration::ZERO };
-        // A clock may also have been set back.
-        let clock = Clock::simulated(chance.random(), NOW_MS + chance.random_range(0..3_600) * SECOND);
+        // A clock may also have been set back; but those of two processes must agree.
+        let hours = if self.is_shared { self.lives } else { 0 };
+        let clock = Clock::simulated(chance.random(), NOW_MS + (hours * 3_600 + chance.random_range(0..3_600)) * SECOND);
         Parts {
             source: Box::new(source),
             sink: self.sink.clone(),
@@ -266,7 +288,7 @@ impl World {
     }
 }
 
-fn settings(is_table: bool, chance: &mut StdRng) -> AggregateSettings {
+fn settings(is_table: bool, is_shared: bool, chance: &mut StdRng) -> AggregateSettings {
     let emit_every = Duration::from_millis(chance.random_range(0..3) * 400);
     let plain = AggregateSettings {
         emit_every,
@@ -289,6 +311,12 @@ fn settings(is_table: bool, chance: &mut StdRng) -> AggregateSettings {
     let is_hopping = matches!(shape, Shape::Hopping { .. });
     let is_final = chance.random_bool(0.3) && is_hopping;
     let has_retention = chance.random_bool(0.4) && is_hopping;
+    if is_shared {
+        // What a process comes to late is late for it: so nothing is closed here. And it does not know of sessions that only the other has
+        // shown, and that were joined since (a known hole).
+        let shape = if matches!(shape, Shape::Session { .. }) { Shape::All } else { shape };
+        return AggregateSettings { shape, grace_ms: 86_400 * SECOND, top: 0, ..plain };
+    }
     AggregateSettings {
         shape,
         grace_ms: chance.random_range(0..3) * 5 * SECOND,
@@ -427,6 +455,7 @@ fn run_share(share: u64) {
         "late",
         "applied and lost",
         "lane started again",
+        "lane with another",
     ];
     // Tables have the even seeds, logs the odd ones: each share has some of both.
     run_seeds(SEEDS, |seed| seed / 2 % 2 == share, simulate, must.map(str::to_owned).into_iter());

@@ -9,11 +9,12 @@ use tokio::time::Instant;
 
 use crate::aggregate::fields::{needs_time, time_of};
 use crate::aggregate::settings::{AggregateSettings, Emit, Late};
-use crate::aggregate::{Cell, Counted, Sessions, Shape, Top, Values};
+use crate::aggregate::{Cell, Content, Counted, Sessions, Shape, Top, Values};
 use crate::error::Failure;
 use crate::event::{Change, Lane, Measure, QuickMap};
 use crate::limits;
 use crate::pipeline::process::Processor;
+use crate::pipeline::windows::holding::{LaneMark, lane_mark};
 use crate::pipeline::windows::{Changed, OpenWindow, Windows, about};
 use crate::pipeline::work::{Sourced, Work};
 use crate::state::{CellKey, PipelineState, RowRecord, Rows, ValueKey};
@@ -30,6 +31,8 @@ struct Step {
     watermark_ms: u64,
     /// The change it is of; none for a table that was emptied.
     change: Option<usize>,
+    /// The lane of that; 0: none.
+    lane: LaneMark,
 }
 
 /// What became of the measures of one change.
@@ -84,7 +87,7 @@ impl Processor {
         let Some(windows) = &mut self.windows else { return Ok(()) };
         let mut counting = Counting { steps: Vec::new(), verdicts: Vec::new(), times: HashMap::new(), now: Instant::now() };
         for measure in measured {
-            windows.steps(&mut counting, None, &measure, false);
+            windows.steps(&mut counting, None, 0, &measure, false);
         }
         self.apply(&mut counting, work)?;
         Ok(())
@@ -167,11 +170,12 @@ impl Windows {
                 None => true,
             });
         }
+        let lane = source.message.as_ref().map_or(0, |message| lane_mark(&message.lane));
         for measure in &before {
-            self.steps(counting, Some(place), measure, false);
+            self.steps(counting, Some(place), lane, measure, false);
         }
         for measure in &added {
-            self.steps(counting, Some(place), measure, true);
+            self.steps(counting, Some(place), lane, measure, true);
         }
         if let (Some(time_ms), Some(message)) =
             (time_ms, source.message.as_ref().filter(|_| source.replay.is_none() && needs_time(&self.settings)))
@@ -182,9 +186,9 @@ impl Windows {
     }
 
     /// The steps of one measure: one for each window that is open.
-    fn steps(&self, counting: &mut Counting, change: Option<usize>, measure: &Measure, is_added: bool) {
+    fn steps(&self, counting: &mut Counting, change: Option<usize>, lane: LaneMark, measure: &Measure, is_added: bool) {
         let (time_ms, watermark_ms) = (measure.time_ms.unwrap_or(0), self.watermark.ms());
-        let step = |start_ms| Step { start_ms, measure: measure.clone(), time_ms, is_added, watermark_ms, change };
+        let step = |start_ms| Step { start_ms, measure: measure.clone(), time_ms, is_added, watermark_ms, change, lane };
         if self.is_session() {
             counting.steps.push(step(0));
             return;
@@ -259,8 +263,8 @@ impl Windows {
 
 /// By what a cell is ranked; none where nothing is counted.
 pub(super) fn rank_of(settings: &AggregateSettings, cell: Option<&Arc<Cell>>) -> Option<Decimal> {
-    match cell.map(AsRef::as_ref) {
-        Some(Cell::Window(counted)) => Some(counted.rank(settings)),
+    match cell.map(|cell| &cell.content) {
+        Some(Content::Window(counted)) => Some(counted.rank(settings)),
         _ => None,
     }
 }
@@ -272,8 +276,7 @@ fn too_late(settings: &AggregateSettings, end_ms: u64, watermark_ms: u64) -> Str
 
 fn count_in_window(settings: &AggregateSettings, key: &CellKey, step: &Step, slot: &mut Slot, values: &mut ValueCounts) {
     slot.is_changed = true;
-    let cell = slot.cell.get_or_insert_with(|| Arc::new(Cell::Window(Counted::default())));
-    let Cell::Window(counted) = Arc::make_mut(cell) else { return };
+    let Content::Window(counted) = slot.content_from(step.lane, || Content::Window(Counted::default())) else { return };
     if step.is_added {
         counted.add(settings, &step.measure, step.time_ms);
     } else {
@@ -291,16 +294,16 @@ fn count_in_window(settings: &AggregateSettings, key: &CellKey, step: &Step, slo
 }
 
 fn count_in_sessions(settings: &AggregateSettings, gap_ms: u64, step: &Step, slot: &mut Slot, verdict: Option<&mut Verdict>) {
-    let cell = slot.cell.get_or_insert_with(|| Arc::new(Cell::Sessions(Sessions::default())));
-    let Cell::Sessions(sessions) = Arc::make_mut(cell) else { return };
+    let Content::Sessions(sessions) = slot.content_from(step.lane, || Content::Sessions(Sessions::default())) else { return };
     let Step { measure, time_ms, watermark_ms, .. } = step;
     let is_counted = if step.is_added {
         sessions.add(settings, measure, *time_ms, gap_ms, *watermark_ms)
     } else {
         sessions.take_back(settings, measure, *time_ms, gap_ms, *watermark_ms)
     };
+    let is_empty = sessions.open.is_empty() && sessions.shown.is_empty();
     slot.is_changed |= is_counted;
-    if sessions.open.is_empty() && sessions.shown.is_empty() {
+    if is_empty {
         slot.cell = None;
     }
     let Some(verdict) = verdict else { return };
@@ -323,6 +326,17 @@ struct Slot {
     before: Option<Arc<Cell>>,
     cell: Option<Arc<Cell>>,
     is_changed: bool,
+}
+
+impl Slot {
+    /// What is counted, to be counted on from a lane.
+    fn content_from(&mut self, lane: LaneMark, new: impl FnOnce() -> Content) -> &mut Content {
+        let cell = Arc::make_mut(self.cell.get_or_insert_with(|| Arc::new(Cell { lane, content: new() })));
+        if lane != 0 {
+            cell.lane = lane;
+        }
+        &mut cell.content
+    }
 }
 
 impl Cells {

@@ -12,31 +12,42 @@ use bytestring::ByteString;
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::aggregate::settings::{AggregateSettings, Emit};
-use crate::aggregate::{Cell, Row, Sessions, Shape, Span, Top, Values};
+use crate::aggregate::{Cell, Content, Row, Shape, Span, Top, Values};
 use crate::error::Failure;
 use crate::event::{Action, DocumentVersion, JsonText, Write};
 use crate::limits::WINDOW_STEP_ROWS_MAX;
 use crate::pipeline::process::Processor;
 use crate::pipeline::windows::counting::rank_of;
-use crate::pipeline::windows::{Changed, OpenWindow, Windows};
+use crate::pipeline::windows::sessions::SessionsStep;
+use crate::pipeline::windows::{Changed, OpenWindow, Windows, version_at};
 use crate::pipeline::work::{ShownRow, Work};
 use crate::state::{CellKey, DeadCause, DeadLetter, PipelineState, Shown, ShownDocument, StateError, WindowEffects};
 use crate::transform::{Output, Target};
 
-/// Room for the ties of a millisecond, below the time in a version.
-const VERSION_BITS: u32 = 20;
-
 /// What the next step shows.
 #[derive(Default)]
-struct Step {
-    /// Keys with what they come to: none where nothing is left of them.
-    rows: Vec<(CellKey, Option<Row>)>,
+pub(super) struct Step {
+    pub(super) rows: Vec<StepRow>,
     /// Windows that are closed, and shown with this.
     closed: Vec<u64>,
-    /// Sessions as they are after it, and as they may be while it is on its way.
-    cells: Vec<(CellKey, Sessions, Sessions)>,
+    pub(super) sessions: Vec<SessionsStep>,
     /// Whether there is more to do at once.
-    has_more: bool,
+    pub(super) has_more: bool,
+}
+
+/// One row of it.
+pub(super) struct StepRow {
+    pub(super) key: CellKey,
+    /// What it comes to: none where nothing is left of it.
+    pub(super) row: Option<Row>,
+    /// The emission since which only this process shows it; of what it showed before the sink may have something else.
+    pub(super) since: u64,
+}
+
+impl StepRow {
+    pub(super) fn gone(key: CellKey) -> Self {
+        Self { key, row: None, since: 0 }
+    }
 }
 
 impl Processor {
@@ -47,7 +58,7 @@ impl Processor {
         let step = windows.next_step(&self.state)?;
         windows.has_more = step.has_more;
         windows.emitted_at = Some(tokio::time::Instant::now());
-        let rows: Vec<Row> = step.rows.iter().filter_map(|(_, row)| row.clone()).collect();
+        let rows: Vec<Row> = step.rows.iter().filter_map(|shown| shown.row.clone()).collect();
         let outcomes = match self.transformer.render(&rows)? {
             Some(outcomes) => outcomes,
             None => rows
@@ -55,10 +66,10 @@ impl Processor {
                 .map(|row| Ok(vec![Output::Index { target: Target::default(), body: row.document(&windows.settings) }]))
                 .collect(),
         };
-        let keys: Vec<CellKey> = step.rows.iter().map(|(key, _)| key.clone()).collect();
+        let keys: Vec<CellKey> = step.rows.iter().map(|shown| shown.key.clone()).collect();
         let before = self.state.shown(&keys)?;
         let mut work = Work::new(self.next_batch);
-        windows.emitted = windows.emitted.max(self.clock.now_ms() << VERSION_BITS) + 1;
+        windows.emitted = windows.emitted.max(version_at(self.clock.now_ms())) + 1;
         let mut planner = Planner {
             index: windows.index.clone(),
             version: DocumentVersion(windows.emitted),
@@ -70,8 +81,8 @@ impl Processor {
         };
         let mut outcomes = outcomes.into_iter();
         let mut rejected = Vec::new();
-        for ((key, row), before) in step.rows.into_iter().zip(before) {
-            let before = before.unwrap_or_default();
+        for (StepRow { key, row, since }, before) in step.rows.into_iter().zip(before) {
+            let before = before.unwrap_or_default().known_since(since);
             let outcome = if row.is_some() {
                 outcomes.next().unwrap_or_else(|| Err("the module gave nothing for this row".to_owned()))
             } else {
@@ -91,10 +102,11 @@ impl Processor {
         let Planner { mut announced, writes, .. } = planner;
         announced.emitted = Some(windows.emitted);
         announced.watermark_ms = Some(windows.watermark.ms());
-        for (key, after, meanwhile) in step.cells {
-            announced.cells.push((key.clone(), Some(Arc::new(Cell::Sessions(meanwhile)))));
+        for SessionsStep { key, lane, after, meanwhile } in step.sessions {
+            let cell = |sessions| Arc::new(Cell { lane, content: Content::Sessions(sessions) });
+            announced.cells.push((key.clone(), Some(cell(meanwhile))));
             let is_left = !after.open.is_empty() || !after.shown.is_empty();
-            work.effects.windows.cells.push((key, is_left.then(|| Arc::new(Cell::Sessions(after)))));
+            work.effects.windows.cells.push((key, is_left.then(|| cell(after))));
         }
         work.effects.windows.closed = step.closed;
         work.writes = Arc::new(writes);
@@ -170,7 +182,7 @@ impl Windows {
         for (key, shown) in shown {
             let expires_ms = shown.end_ms.saturating_add(retention_ms);
             if expires_ms <= self.watermark.ms() {
-                step.rows.push((key, None));
+                step.rows.push(StepRow::gone(key));
             } else {
                 self.expires_ms = Some(self.expires_ms.map_or(expires_ms, |earliest| earliest.min(expires_ms)));
             }
@@ -209,20 +221,21 @@ impl Windows {
         let cells = state.cells(&cell_keys)?;
         let mut rows = Vec::with_capacity(keys.len());
         for (place, ((key, cell_key), cell)) in keys.into_iter().zip(cell_keys).zip(cells).enumerate() {
-            let counted = match cell.as_deref() {
-                Some(Cell::Window(counted)) if !ranked || place < first => counted,
+            let (lane, counted) = match cell.as_deref() {
+                Some(Cell { lane, content: Content::Window(counted) }) if !ranked || place < first => (*lane, counted),
                 _ => {
-                    rows.push((cell_key, None));
+                    rows.push(StepRow::gone(cell_key));
                     continue;
                 }
             };
+            let Some(since) = self.holding.since(lane) else { continue };
             let mut row = Row::of(&settings, key, span.clone(), counted, watermark_ms);
             row.rank = u32::try_from(place + 1).ok().filter(|_| ranked);
             row.is_final = is_final;
             if settings.counts_weights() {
                 row.set_extremes(state.extreme_values(&cell_key, Values::Weights)?);
             }
-            rows.push((cell_key, Some(row)));
+            rows.push(StepRow { key: cell_key, row: Some(row), since });
         }
         let mut closed = Vec::new();
         if is_final && is_done {
@@ -234,61 +247,8 @@ impl Windows {
         Ok(Step { rows, closed, has_more, ..Step::default() })
     }
 
-    /// Rows of sessions, of keys whose first one is closed, or that have changed.
-    fn sessions(&mut self, state: &PipelineState, gap_ms: u64) -> Result<Step, StateError> {
-        let (settings, watermark_ms) = (self.settings.clone(), self.watermark.ms());
-        let is_closed = |end_ms: u64| settings.closes_at(end_ms) <= watermark_ms;
-        let ended = self.session_ends.iter().take_while(|(end_ms, _)| is_closed(*end_ms)).take(WINDOW_STEP_ROWS_MAX);
-        let mut keys: BTreeSet<ByteString> = ended.map(|(_, key)| key.clone()).collect();
-        let shows_changes = self.settings.emit == Emit::Changes;
-        let window = self.open.entry(0).or_default();
-        if keys.len() < WINDOW_STEP_ROWS_MAX {
-            let (changed, left) = changed_keys(std::mem::take(&mut window.changed), state, 0)?;
-            window.changed = left;
-            keys.extend(changed);
-        }
-        let cell_keys: Vec<CellKey> = keys.iter().map(|key| state.cell_key(0, key)).collect();
-        let cells = state.cells(&cell_keys)?;
-        let mut step = Step::default();
-        for ((key, cell_key), cell) in keys.into_iter().zip(cell_keys).zip(cells) {
-            let Some(Cell::Sessions(sessions)) = cell.as_deref() else {
-                self.session_ends.retain(|(_, other)| *other != key);
-                continue;
-            };
-            let (mut after, mut meanwhile) = (Sessions::default(), sessions.clone());
-            let mut starts: BTreeSet<u64> = sessions.shown.iter().copied().collect();
-            for session in &sessions.open {
-                let end_ms = session.end_ms(gap_ms);
-                let is_final = is_closed(end_ms);
-                if !is_final {
-                    after.open.push(session.clone());
-                }
-                if is_final || shows_changes {
-                    let span = Span::new(session.first_ms, end_ms);
-                    let row = Row { is_final, ..Row::of(&settings, key.clone(), Some(span), &session.counted(&settings), watermark_ms) };
-                    step.rows.push((state.cell_key(session.first_ms, &key), Some(row)));
-                    if !is_final {
-                        after.shown.push(session.first_ms);
-                    }
-                    meanwhile.shown.push(session.first_ms);
-                    starts.remove(&session.first_ms);
-                    self.shown_until(end_ms);
-                }
-            }
-            // Sessions that were shown, and have become part of another.
-            step.rows.extend(starts.into_iter().map(|start_ms| (state.cell_key(start_ms, &key), None)));
-            meanwhile.shown.sort_unstable();
-            meanwhile.shown.dedup();
-            let after_cell = Arc::new(Cell::Sessions(after.clone()));
-            self.note_session_end(&key, cell.as_ref(), Some(&after_cell), gap_ms);
-            step.cells.push((cell_key, after, meanwhile));
-        }
-        step.has_more = self.sessions_end() || self.first_changed().is_some();
-        Ok(step)
-    }
-
     /// Something is shown of a window that ends then.
-    fn shown_until(&mut self, end_ms: u64) {
+    pub(super) fn shown_until(&mut self, end_ms: u64) {
         if let Some(retention_ms) = self.settings.retention_ms {
             let expires_ms = end_ms.saturating_add(retention_ms);
             self.expires_ms = Some(self.expires_ms.map_or(expires_ms, |earliest| earliest.min(expires_ms)));
@@ -324,7 +284,7 @@ fn first_keys(
 }
 
 /// The next keys that have changed, and what is left.
-fn changed_keys(changed: Changed, state: &PipelineState, start_ms: u64) -> Result<(Vec<ByteString>, Changed), StateError> {
+pub(super) fn changed_keys(changed: Changed, state: &PipelineState, start_ms: u64) -> Result<(Vec<ByteString>, Changed), StateError> {
     match changed {
         Changed::Nothing => Ok((Vec::new(), Changed::Nothing)),
         Changed::Keys(mut keys) if keys.len() > WINDOW_STEP_ROWS_MAX => {
@@ -369,6 +329,7 @@ impl Planner<'_> {
         let mut documents: Vec<ShownDocument> = Vec::new();
         let mut touched = before.documents.clone();
         self.was_refused = before.is_refused;
+        let writes_before = self.writes.len();
         for output in outputs {
             match output {
                 Output::Index { target, body } => {
@@ -401,8 +362,10 @@ impl Planner<'_> {
             self.write(&key, gone, Action::Delete);
         }
         let end_ms = end_of(row, &before);
-        let after = Shown { end_ms, documents, is_refused: false };
-        let announced = Shown { end_ms, documents: touched, is_refused: before.is_refused };
+        let has_written = self.knows_bodies && self.writes.len() > writes_before;
+        let emitted = if has_written { self.version.0 } else { before.emitted };
+        let after = Shown { end_ms, documents, is_refused: false, emitted };
+        let announced = Shown { end_ms, documents: touched, ..before };
         if announced.is_empty() && after.is_empty() {
             return;
         }

@@ -8,7 +8,9 @@
 
 mod counting;
 mod emission;
+mod holding;
 mod metrics;
+mod sessions;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -18,11 +20,12 @@ use bytestring::ByteString;
 use tokio::time::Instant;
 
 use crate::aggregate::settings::{AggregateSettings, Emit};
-use crate::aggregate::{Cell, Shape, Top, Watermark};
+use crate::aggregate::{Shape, Top, Watermark};
 use crate::error::Failure;
 use crate::event::Lane;
 use crate::limits;
-use crate::state::{PipelineState, StateError};
+use crate::pipeline::windows::holding::Holding;
+use crate::state::PipelineState;
 
 pub use metrics::WindowMetrics;
 
@@ -33,6 +36,7 @@ pub struct Windows {
     /// Where documents go that name no index.
     index: Arc<str>,
     watermark: Watermark,
+    holding: Holding,
     /// By their starts; all sessions are under 0.
     open: BTreeMap<u64, OpenWindow>,
     /// When each key's first session ends.
@@ -100,6 +104,7 @@ impl Windows {
             metrics,
             index: index.into(),
             watermark: Watermark::stored(times.into_iter(), watermark_ms),
+            holding: Holding::new(),
             open: BTreeMap::new(),
             session_ends: BTreeSet::new(),
             emitted,
@@ -139,6 +144,15 @@ impl Windows {
         is_open
     }
 
+    /// Notes the lanes of this process, as the source has them; `now_ms`: what the clock shows. What was counted from one that has come is
+    /// shown, whatever was shown of it before: another process may have written something else since.
+    pub fn hold(&mut self, lanes: Option<Vec<(Lane, u64)>>, now_ms: u64) {
+        let emitted = self.emitted.max(version_at(now_ms));
+        if self.holding.update(lanes, emitted) {
+            self.show_all();
+        }
+    }
+
     /// Notes where the lanes of this process stand and end.
     pub fn look_around(&mut self, lanes: &[(Lane, u64, Option<u64>)], now: Instant) {
         self.watermark.look_around(lanes, now, self.settings.idle_after);
@@ -149,6 +163,11 @@ impl Windows {
     /// Everything there was has been read: nobody is waited for.
     pub fn all_told(&mut self) {
         self.watermark.all_told();
+    }
+
+    /// This process has counted all that there is, of all lanes: it shows it, whether or not they are still its own.
+    pub fn hold_all(&mut self) {
+        self.holding.take_all();
     }
 
     /// Whether anything is to be shown that may be shown by now.
@@ -166,33 +185,6 @@ impl Windows {
         Some(last.and_then(|last| last.checked_add(self.settings.emit_every)).unwrap_or(now))
     }
 
-    fn find_sessions(&mut self, state: &PipelineState, gap_ms: u64) -> Result<(), StateError> {
-        self.open.insert(0, OpenWindow::all());
-        let mut after: Option<ByteString> = None;
-        loop {
-            let cells = state.cells_from(0, after.as_deref(), limits::WINDOW_STEP_ROWS_MAX)?;
-            let Some((last, _)) = cells.last() else { return Ok(()) };
-            after = Some(last.clone());
-            for (key, cell) in cells {
-                self.note_session_end(&key, None, Some(&cell), gap_ms);
-            }
-        }
-    }
-
-    /// Keeps up with when a key's first session ends.
-    fn note_session_end(&mut self, key: &ByteString, before: Option<&Arc<Cell>>, after: Option<&Arc<Cell>>, gap_ms: u64) {
-        let end = |cell: Option<&Arc<Cell>>| match cell.map(AsRef::as_ref) {
-            Some(Cell::Sessions(sessions)) => sessions.open.first().map(|session| session.end_ms(gap_ms)),
-            _ => None,
-        };
-        if let Some(end_ms) = end(before) {
-            self.session_ends.remove(&(end_ms, key.clone()));
-        }
-        if let Some(end_ms) = end(after) {
-            self.session_ends.insert((end_ms, key.clone()));
-        }
-    }
-
     fn is_closed(&self, start_ms: u64) -> bool {
         let end_ms = self.settings.shape.end(start_ms);
         end_ms != u64::MAX && self.settings.closes_at(end_ms) <= self.watermark.ms()
@@ -204,11 +196,12 @@ impl Windows {
 
     fn first_closed(&self) -> Option<u64> {
         let first = self.open.keys().next().copied().filter(|_| !self.is_session());
-        first.filter(|start_ms| self.is_closed(*start_ms))
+        first.filter(|start_ms| self.is_closed(*start_ms) && self.may_close())
     }
 
-    fn sessions_end(&self) -> bool {
-        self.session_ends.first().is_some_and(|(end_ms, _)| self.settings.closes_at(*end_ms) <= self.watermark.ms())
+    /// Whether what belongs to lanes that are not here may be let go of, as closing a window does.
+    fn may_close(&self) -> bool {
+        self.holding.may_let_go(self.watermark.lane_times().map(|(lane, _)| lane))
     }
 
     fn first_changed(&self) -> Option<u64> {
@@ -227,6 +220,14 @@ impl OpenWindow {
     fn all() -> Self {
         Self { changed: Changed::From(None), top: None }
     }
+}
+
+/// Room for the ties of a millisecond, below the time in a version.
+const VERSION_BITS: u32 = 20;
+
+/// What documents carry that are shown at a time, at least.
+fn version_at(now_ms: u64) -> u64 {
+    now_ms << VERSION_BITS
 }
 
 /// A length of time for people, without parts that do not matter.

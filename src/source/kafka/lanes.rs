@@ -9,6 +9,8 @@ use crate::event::Lane;
 #[derive(Default)]
 pub(super) struct Lanes {
     by_topic: HashMap<Arc<str>, HashMap<i32, Reading>>,
+    /// How many came so far.
+    tenures: u64,
 }
 
 /// How far one partition has been read.
@@ -24,6 +26,8 @@ pub(super) struct Reading {
     pub(super) position: Option<u64>,
     /// How often in a row the position was seen to lie beyond the end.
     pub(super) beyond: u32,
+    /// Another whenever the partition is assigned to us.
+    pub(super) tenure: u64,
 }
 
 /// The lane of a partition.
@@ -40,9 +44,10 @@ pub(super) fn partition_of(lane: &str) -> Option<(&str, i32)> {
 impl Lanes {
     /// A partition is ours from `position` on.
     pub(super) fn insert(&mut self, topic: &str, partition: i32, position: Option<u64>) {
+        self.tenures += 1;
         let shared = self.by_topic.get_key_value(topic).map_or_else(|| Arc::from(topic), |(shared, _)| Arc::clone(shared));
         let lane = lane_name(topic, partition);
-        let reading = Reading { lane, topic: Arc::clone(&shared), partition, position, beyond: 0 };
+        let reading = Reading { lane, topic: Arc::clone(&shared), partition, position, beyond: 0, tenure: self.tenures };
         self.by_topic.entry(shared).or_default().insert(partition, reading);
     }
 

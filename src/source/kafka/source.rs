@@ -119,6 +119,10 @@ impl Source for KafkaSource {
         newest.into_iter().filter(|(lane, _)| is_ours(lane)).collect()
     }
 
+    fn lanes(&self) -> Option<Vec<(Lane, u64)>> {
+        Some(self.shared.lanes().all().map(|reading| (Arc::clone(&reading.lane), reading.tenure)).collect())
+    }
+
     fn trouble(&self) -> Option<String> {
         self.shared.troubles.sentence()
     }
