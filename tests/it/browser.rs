@@ -1,10 +1,9 @@
 //! The demo in a real browser: what a person sees.
 
-use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::support::{Running, get_json, http, rowmill, wait_for};
+use crate::support::{Running, free_port, get_json, http, rowmill, wait_for};
 
 /// The page as the browser has it after some seconds of its scripts' time.
 fn page(url: &str) -> String {
@@ -26,7 +25,7 @@ fn page(url: &str) -> String {
 
 #[test]
 fn the_demo_shows_documents_pipelines_and_the_latest_dead_letter() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let mut running = Running::start(rowmill().args(["demo", "--port", &port.to_string()]));
     let url = running.url();
     assert_eq!(url, format!("http://127.0.0.1:{port}"));

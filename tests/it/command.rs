@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Running, get_json, http, json_lines, module, output, repository, rowmill, succeed, wait_for};
+use crate::support::{Running, free_port, get_json, http, json_lines, module, output, repository, rowmill, succeed, wait_for};
 
 /// A folder with a configuration: recorded events through a module into a file.
 fn folder(events: &str, transform: &str) -> tempfile::TempDir {
@@ -157,7 +157,7 @@ fn dead_letters_are_listed_replayed_and_dropped_by_command_while_it_runs_and_whi
     assert_eq!(dead(dir.path(), &["replay", "--key", "2"]), (vec![json!({"waiting": 1})], true));
     let text = fs::read_to_string(config(dir.path())).unwrap();
     let without = text.replace(&strict, "");
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let without = without.replace("127.0.0.1:0", &format!("127.0.0.1:{port}"));
     fs::write(config(dir.path()), &without).unwrap();
     run_once();

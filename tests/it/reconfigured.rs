@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::support::{Running, get_json, http, json_lines, module, output, pass, rowmill, signal, succeed, wait_for};
+use crate::support::{Running, free_port, get_json, http, json_lines, module, output, pass, rowmill, signal, succeed, wait_for};
 
 /// A process on a configuration in a folder of its own, which listens on a port that stays.
 struct Process {
@@ -47,7 +47,7 @@ fn append(dir: &Path, name: &str, ids: std::ops::Range<u64>, mode: &str) {
 impl Process {
     fn start(configuration: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         Self::run(dir, port, configuration)
     }
 
@@ -202,7 +202,7 @@ fn secrets_change_and_are_told_nowhere() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("token"), "geheim-1").unwrap();
     fs::write(dir.path().join("password"), "geheim-2").unwrap();
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let mut process = Process::run(dir, port, &format!("{first}{source}{sink}{kafka}"));
     let ask = |method: &str, token: &str| {
         let mut curl = Command::new("curl");
@@ -243,7 +243,7 @@ fn new_code_and_new_settings_of_it_are_tried_before_they_serve() {
         for (name, from) in [("one.wasm", "order_status"), ("two.wasm", "hostile"), ("products.wasm", "product_search")] {
             fs::copy(module(from), dir.path().join(name)).unwrap();
         }
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         Process::run(dir, port, &with("one.wasm", "{}", ""))
     };
     append(process.dir.path(), "a", 0..10, "trap");

@@ -1,8 +1,10 @@
 //! What the tests from outside share: the command as a process, files, and waiting for something to become true.
 
 use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -25,6 +27,17 @@ pub fn module(name: &str) -> String {
     let path = repository(&format!("transforms/target/modules/{name}.wasm"));
     assert!(path.exists(), "{} is not there: run `make -C transforms`", path.display());
     path.display().to_string()
+}
+
+/// A port for a server that must be told one. It is not of those that the system gives to whoever asks for any: with hundreds of clients at
+/// work one of them would have it before the server is up.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let tries = std::iter::repeat_with(|| {
+        let number = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        10_000 + (number % 8_000) as u16
+    });
+    tries.take(8_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
 }
 
 /// Runs a command to its end; its output is shown when it fails a later check.

@@ -1,16 +1,15 @@
 //! `examples/product-search` as its README says, on the native servers.
 
-use std::net::TcpListener;
 use std::process::Command;
 
-use crate::support::{repository, succeed};
+use crate::support::{free_port, repository, succeed};
 
 #[test]
 fn the_product_catalogue_runs_natively() {
     // The script calls the address itself, so it must be known beforehand.
-    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let address = format!("127.0.0.1:{}", free_port());
     let mut command = Command::new(repository("examples/product-search/run-native"));
-    command.env("ROWMILL", env!("CARGO_BIN_EXE_rowmill")).env("ROWMILL_LISTEN", free.to_string()).arg("50");
+    command.env("ROWMILL", env!("CARGO_BIN_EXE_rowmill")).env("ROWMILL_LISTEN", address).arg("50");
     let said = succeed(&mut command);
     let counts = said.lines().find(|line| line.ends_with("documents")).unwrap_or_else(|| panic!("{said}"));
     let numbers: Vec<&str> = counts.split(|c: char| !c.is_ascii_digit()).filter(|number| !number.is_empty()).collect();
