@@ -129,10 +129,10 @@ pub const DIFFERENCE_BYTES_MAX: usize = 2 << 10;
 pub const SHADOW_BATCHES_MAX: usize = 1;
 
 /// Raw messages waiting between a source and its pipeline. One batch being filled while another is worked on.
-pub const SOURCE_QUEUE_MESSAGES_MAX: usize = 10_000;
+pub const SOURCE_QUEUE_MESSAGES_MAX: usize = 4_000;
 
 /// Bytes of the same queue.
-pub const SOURCE_QUEUE_BYTES_MAX: usize = 8 << 20;
+pub const SOURCE_QUEUE_BYTES_MAX: usize = 4 << 20;
 
 /// How long the reader of a source with a full queue just waits; then it pauses its partitions, which throws away what was
 /// fetched ahead but lets it stay a member of its group for hours.
@@ -294,6 +294,12 @@ pub const MEASURES_OF_A_CHANGE_MAX: usize = 1_000;
 
 /// Rows of windows that are shown, or deleted, in one step: what a sink takes in a request or two.
 pub const WINDOW_STEP_ROWS_MAX: usize = 5_000;
+
+/// Rows read into memory for each that had to be looked up: a process that asks for much knows all soon, one that asks for little reads little.
+pub const READ_AHEAD_ROWS: usize = 200;
+
+/// Rows read so for one batch: some 20 ms.
+pub const READ_AHEAD_ROWS_MAX: usize = 50_000;
 
 /// How long a partition that went, or has not come yet, may be on its way back to this process; so long no window is closed, for only who
 /// has a partition shows what was counted from it. Some session timeouts of a consumer group.

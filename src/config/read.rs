@@ -17,7 +17,7 @@ const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr
 const DRAIN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(30);
 
 /// A bulk request of this many is 5 MiB at 1 KiB a document.
-const BATCH_DOCUMENTS_DEFAULT: u64 = 5_000;
+const BATCH_DOCUMENTS_DEFAULT: u64 = 2_000;
 /// Above this a batch is no faster, and what it holds in memory is.
 const BATCH_DOCUMENTS_MAX: u64 = 1_000_000;
 const BATCH_BYTES_DEFAULT: u64 = 5 << 20;

@@ -35,7 +35,7 @@ fn the_least_has_defaults() {
         expect![[r#"
             server: http://127.0.0.1:8080, without token
             state: /etc/rowmill/state, cache 160.0 MiB, deletes remembered 7days
-            pipeline good: file → file, keeps versions, batches of 5000 documents or 5.0 MiB or 0s
+            pipeline good: file → file, keeps versions, batches of 2000 documents or 5.0 MiB or 0s
         "#]],
     );
 }

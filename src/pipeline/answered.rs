@@ -34,15 +34,39 @@ impl Answered {
     }
 }
 
-/// The last batch at work that must be answered before these writes go out: one that writes a document which these delete.
-///
-/// Versions make any order harmless only as long as the sink remembers the delete, and search servers forget it after a
-/// minute: an older write that is tried again later than that would bring the document back.
-pub fn overtaken(at_work: &VecDeque<Work>, writes: &[Write]) -> Option<u64> {
-    let deletes = writes.iter().filter(|write| write.action == Action::Delete);
-    let deleted: QuickMap<&str, ()> = deletes.map(|write| (&*write.id, ())).collect();
-    // Where two indexes have the same id, one more wait does no harm.
-    let is_deleted = |write: &Write| deleted.contains_key(&*write.id);
-    let mut before = at_work.iter().rev().filter(|work| !deleted.is_empty() && work.writes.iter().any(is_deleted));
-    before.next().map(|work| work.number)
+/// Deletes that must not go out before other batches are answered.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Late {
+    /// Their places among the writes of their batch, rising.
+    pub places: Vec<usize>,
+    /// The last of those batches.
+    pub after: u64,
+}
+
+impl Late {
+    /// The deletes of documents that batches at work write.
+    ///
+    /// Versions make any order harmless only as long as the sink remembers the delete, and search servers forget it after a
+    /// minute: an older write that is tried again later than that would bring the document back.
+    pub fn of(at_work: &VecDeque<Work>, writes: &[Write]) -> Self {
+        let mut late = Self::default();
+        let deletes = writes.iter().enumerate().filter(|(_, write)| write.action == Action::Delete);
+        // Where two indexes have the same id, or a batch two deletes of it, one more wait does no harm.
+        let mut deleted: QuickMap<&str, Vec<usize>> = QuickMap::default();
+        deletes.for_each(|(place, write)| deleted.entry(&*write.id).or_default().push(place));
+        for work in at_work {
+            if deleted.is_empty() {
+                break;
+            }
+            let found = work.writes.iter().filter_map(|write| deleted.get(&*write.id)).flatten();
+            let known = late.places.len();
+            late.places.extend(found);
+            if late.places.len() > known {
+                late.after = work.number;
+            }
+        }
+        late.places.sort_unstable();
+        late.places.dedup();
+        late
+    }
 }

@@ -62,9 +62,31 @@ impl Deliverer {
     ///
     /// Fails only where a person must do something.
     pub async fn deliver(&self, writes: &[Write]) -> Result<Vec<Answer>, Failure> {
+        self.deliver_in_parts(writes, &[], async {}).await
+    }
+
+    /// The same, but for the writes at the places `late` (rising): they go out after all others are answered and `may_follow` has come.
+    pub async fn deliver_in_parts(
+        &self,
+        writes: &[Write],
+        late: &[usize],
+        may_follow: impl Future<Output = ()>,
+    ) -> Result<Vec<Answer>, Failure> {
         self.prepare_indexes(indexes_of(writes)).await?;
         let mut answers: Vec<Option<Answer>> = vec![None; writes.len()];
-        let mut groups = self.groups(writes);
+        let first = (0..writes.len()).filter(|place| late.binary_search(place).is_err());
+        self.answer(writes, &mut answers, first).await?;
+        if !late.is_empty() {
+            may_follow.await;
+            self.answer(writes, &mut answers, late.iter().copied()).await?;
+        }
+        let answers: Option<Vec<Answer>> = answers.into_iter().collect();
+        answers.ok_or_else(|| Failure::bug("the sink left writes without a verdict"))
+    }
+
+    /// Writes what stands at some places, until each has its answer.
+    async fn answer(&self, writes: &[Write], answers: &mut [Option<Answer>], places: impl Iterator<Item = usize>) -> Result<(), Failure> {
+        let mut groups = self.groups(writes, places);
         let mut attempt = 0;
         while let Some(mut group) = groups.pop_front() {
             let permit = self.pressure.permit().await;
@@ -81,7 +103,7 @@ impl Deliverer {
                         true => permit.overloaded(),
                         false => permit.answered(),
                     }
-                    let again = note(&mut answers, &group, verdicts).and_then(|again| without_superseded(&mut answers, writes, again));
+                    let again = note(answers, &group, verdicts).and_then(|again| without_superseded(answers, writes, again));
                     let Some((reason, places)) = again else {
                         attempt = 0;
                         self.progress.sink_answered();
@@ -92,7 +114,7 @@ impl Deliverer {
                 }
                 Err(WriteError::Split { message }) => {
                     drop(permit);
-                    split(&mut groups, &mut answers, group, &message);
+                    split(&mut groups, answers, group, &message);
                 }
                 Err(WriteError::IndexMissing { index }) => {
                     drop(permit);
@@ -119,16 +141,15 @@ impl Deliverer {
                 Err(WriteError::Misconfigured { remedy }) => return Err(Failure::misconfigured(remedy)),
             }
         }
-        let answers: Option<Vec<Answer>> = answers.into_iter().collect();
-        answers.ok_or_else(|| Failure::bug("the sink left writes without a verdict"))
+        Ok(())
     }
 
     /// The writes of one request each, by the bounds of the configuration.
-    fn groups(&self, writes: &[Write]) -> VecDeque<Vec<usize>> {
+    fn groups(&self, writes: &[Write], places: impl Iterator<Item = usize>) -> VecDeque<Vec<usize>> {
         let mut groups: VecDeque<Vec<usize>> = VecDeque::new();
         let mut bytes = 0;
-        for (place, write) in writes.iter().enumerate() {
-            let size = write.size_bytes();
+        for place in places {
+            let size = writes.get(place).map_or(0, Write::size_bytes);
             match groups.back_mut() {
                 Some(group) if group.len() < self.settings.max_documents && bytes + size <= self.settings.max_bytes => {
                     group.push(place);

@@ -86,7 +86,8 @@ impl Processor {
     #[expect(clippy::vec_box, reason = "they come boxed from the backlog, and are too large to be moved once more")]
     fn gate(&mut self, events: Vec<Box<Event>>, rows: &mut Rows, work: &mut Work) -> Result<(), Failure> {
         let places = self.places(&events, rows)?;
-        self.state.fetch(rows)?;
+        let looked_up = self.state.fetch(rows)?;
+        self.state.read_ahead(looked_up)?;
         let now_ms = self.clock.now_ms();
         let keeper = RowKeeper::new(&self.state, now_ms, self.wants_before);
         let mut gate = Gate { state: &self.state, keep: self.keep, now_ms, rows, keeper, work };

@@ -16,7 +16,7 @@ use crate::config::BatchSettings;
 use crate::error::Failure;
 use crate::event::{Lane, QuickMap};
 use crate::limits;
-use crate::pipeline::answered::{Answered, overtaken};
+use crate::pipeline::answered::{Answered, Late};
 use crate::pipeline::batch::{Backlog, Item};
 use crate::pipeline::control::{Control, Ended};
 use crate::pipeline::courier::Courier;
@@ -244,17 +244,14 @@ impl Runner {
     /// Hands the writes of a batch to the sink.
     fn dispatch(&mut self, flow: &mut Flow, work: Work) {
         let (deliverer, metrics, writes) = (self.deliverer.clone(), self.metrics.clone(), work.writes.clone());
-        let (before, answered) = (overtaken(&flow.at_work, &writes), flow.answered.clone());
+        let (late, answered) = (Late::of(&flow.at_work, &writes), flow.answered.clone());
         flow.at_work.push_back(work);
         flow.with_sink.push_back(Delivery::start(async move {
             if writes.is_empty() {
                 return Ok(Delivered::Answered(Vec::new()));
             }
-            if let Some(before) = before {
-                answered.wait_for(before).await;
-            }
             let timer = metrics.stage("sink");
-            let answers = deliverer.deliver(&writes).await;
+            let answers = deliverer.deliver_in_parts(&writes, &late.places, answered.wait_for(late.after)).await;
             timer.observe_duration();
             answers.map(Delivered::Answered)
         }));

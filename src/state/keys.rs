@@ -57,15 +57,16 @@ impl RowKey {
         Self { hash: seed.hash_one(bytes), bytes: bytes.into() }
     }
 
-    /// A number for the key, the same in one process.
-    pub(super) fn hash(&self) -> u64 {
-        self.hash
+    /// A number for the key, the same in one process, and another, independent of the first.
+    pub(super) fn hashes(&self) -> [u64; 2] {
+        let [_, second] = &*SEEDS;
+        [self.hash, second.hash_one(&*self.bytes)]
     }
 
-    /// Another such number, independent of the first.
-    pub(super) fn second_hash(&self) -> u64 {
-        let [_, seed] = &*SEEDS;
-        seed.hash_one(&*self.bytes)
+    /// The same of a key as it was read from the database.
+    pub(super) fn hashes_of(bytes: &[u8]) -> [u64; 2] {
+        let [first, second] = &*SEEDS;
+        [first.hash_one(bytes), second.hash_one(bytes)]
     }
 
     /// The bytes of the key.

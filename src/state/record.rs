@@ -21,6 +21,12 @@ pub struct RowRecord {
     pub measured: Vec<Measure>,
 }
 
+/// When the row was deleted of which these are the bytes, if so. Every row is asked in every compaction: only what stands before it is read.
+pub(super) fn deleted_ms(record: &[u8]) -> Option<u64> {
+    let (_, rest) = postcard::take_from_bytes::<Version>(record).ok()?;
+    postcard::take_from_bytes::<Option<u64>>(rest).ok()?.0
+}
+
 /// Columns whose out-of-line values were taken from a row before that row's last change was read. They are taken again
 /// when its delete is: that is the other half of the move.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,4 +144,21 @@ pub(super) fn encode_into<T: Serialize>(record: &T, buffer: &mut Vec<u8>) -> Res
 /// A record from its bytes.
 pub(super) fn decode<'a, T: Deserialize<'a>>(what: &str, bytes: &'a [u8]) -> Result<T, StateError> {
     postcard::from_bytes(bytes).map_err(|error| StateError::Corrupt(format!("a {what} in the state cannot be read: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RowRecord, deleted_ms, encode};
+    use crate::event::Version;
+
+    #[test]
+    fn when_a_row_was_deleted_is_read_without_the_rest() {
+        for deleted in [None, Some(0), Some(1_790_000_000_000)] {
+            for version in [Version::new(0, 0), Version::new(u64::MAX, u64::MAX)] {
+                let record = RowRecord { version, deleted_ms: deleted, ..RowRecord::default() };
+                assert_eq!(deleted_ms(&encode(&record).unwrap()), deleted);
+            }
+        }
+        assert_eq!(deleted_ms(b"\xff"), None, "what cannot be read stays");
+    }
 }

@@ -8,24 +8,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use quick_cache::sync::Cache;
 use rocksdb::{
-    BlockBasedIndexType, BlockBasedOptions, Cache as BlockCache, ColumnFamilyDescriptor, CompactionDecision, DB, DBCompressionType,
-    IteratorMode, Options, WriteBatch, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, Cache as BlockCache, ColumnFamilyDescriptor, CompactionDecision, DB, DBCompactionStyle,
+    DBCompressionType, IteratorMode, Options, WriteBatch, WriteOptions,
 };
 
 use crate::clock::Clock;
 use crate::error::{Failure, Kind};
 use crate::state::dead::Book;
+use crate::state::record::deleted_ms;
 use crate::state::record::{decode, encode};
 use crate::state::settings::StateSettings;
 use crate::state::versions::VersionCache;
 use crate::state::windows::{CellCache, CellWeight};
-use crate::state::{MovedRow, PipelineState, RowRecord};
+use crate::state::{MovedRow, PipelineState};
 
 /// Raised when what is stored changes its shape. Another number is refused.
 const FORMAT: u32 = 4;
 
 /// Block cache of the whole database: the bloom filters and indexes of some 10 million keys.
-const BLOCK_CACHE_BYTES: usize = 64 << 20;
+const BLOCK_CACHE_BYTES: usize = 32 << 20;
 /// Memory of one write buffer; with two for each busy family this bounds what a crash must replay. A larger one is no quicker:
 /// its entries no longer fit the processor's caches.
 const WRITE_BUFFER_BYTES: usize = 16 << 20;
@@ -259,7 +260,7 @@ impl Store {
     }
 
     fn around(db: DB, cache_bytes: u64) -> Self {
-        let cells_bytes = cache_bytes / 6;
+        let cells_bytes = cache_bytes / 8;
         let cache = Arc::new(VersionCache::new(cache_bytes - cells_bytes));
         // An entry takes about 150 bytes: key, record, and the cache's own.
         let entries = usize::try_from(cells_bytes / 150).unwrap_or(usize::MAX).max(16);
@@ -339,10 +340,10 @@ fn family_options(name: &str, block_cache: &BlockCache, retention_ms: u64, clock
     match name {
         family::VERSIONS => {
             options.set_periodic_compaction_seconds(COMPACT_AGAIN_SECONDS);
-            options.set_compaction_filter(c"tombstones", move |_, _, value| {
-                let deleted_ms = postcard::from_bytes::<RowRecord>(value).ok().and_then(|record| record.deleted_ms);
-                expired(deleted_ms, retention_ms, &clock)
-            });
+            // Numbers and hashes, changed at random: there is little to compress, and to keep levels in order would write each many times.
+            options.set_compression_type(DBCompressionType::None);
+            options.set_compaction_style(DBCompactionStyle::Universal);
+            options.set_compaction_filter(c"tombstones", move |_, _, value| expired(deleted_ms(value), retention_ms, &clock));
         }
         family::MOVED => {
             options.set_periodic_compaction_seconds(COMPACT_AGAIN_SECONDS);

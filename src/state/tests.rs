@@ -1,5 +1,6 @@
 //! What is remembered, and what is refused.
 
+mod ahead;
 mod codecs;
 mod letters;
 mod values;

@@ -17,6 +17,8 @@ use crate::state::{DocumentRecord, RowKey, RowRecord};
 const SHARDS: usize = 64;
 /// Rows whose hashes lead to one place; the least used of them makes room.
 const WAYS: usize = 16;
+/// Buckets of a shard that are cheap to have, however empty.
+const FEW_BUCKETS: usize = 64;
 /// Bits of a row's second hash kept beside the version's first part, which leaves them free.
 const SECOND_HASH_BITS: u32 = 9;
 
@@ -35,15 +37,25 @@ pub(super) enum Known {
 }
 
 /// Part of the plain rows.
-#[derive(Default)]
 struct Shard {
-    buckets: Vec<[Plain; WAYS]>,
+    buckets: Vec<Bucket>,
     buckets_max: usize,
+    /// How many there are.
+    rows: usize,
+}
+
+/// Rows that share a place, the most used first, what is free last. The hashes stand together: whoever is not here is not found in two lines
+/// of the processor's cache.
+#[derive(Clone, Copy, Default)]
+struct Bucket {
+    hashes: [u64; WAYS],
+    firsts: [u64; WAYS],
+    bodies: [u64; WAYS],
 }
 
 /// A row that is there, with one document. It is known by 64 bits of one hash and 9 of another, less what its place says of
 /// them already: that one of ten million rows is taken for another has a chance of one in 10^15 a look-up.
-#[derive(Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default)]
 struct Plain {
     /// None of its bits set: there is nothing here.
     hash: u64,
@@ -55,17 +67,18 @@ struct Plain {
 impl VersionCache {
     /// An empty one, of at most so many bytes; it grows with what is put in.
     pub fn new(bytes: u64) -> Self {
-        // A fifth for records of all kinds, which are some 250 bytes each.
-        let others = bytes / 5;
-        let buckets_max = usize::try_from(bytes - others).unwrap_or(usize::MAX) / (SHARDS * size_of::<[Plain; WAYS]>());
-        let shard = |_| Mutex::new(Shard { buckets: Vec::new(), buckets_max });
+        // A seventh for records of all kinds, which are some 250 bytes each.
+        let others = bytes / 7;
+        let buckets_max = usize::try_from(bytes - others).unwrap_or(usize::MAX) / (SHARDS * size_of::<Bucket>());
+        let shard = |_| Mutex::new(Shard { buckets: Vec::new(), buckets_max, rows: 0 });
         let entries = usize::try_from(others / 250).unwrap_or(usize::MAX).max(16);
         Self { plain: (0..SHARDS).map(shard).collect(), others: Cache::with_weighter(entries, others, RecordWeight) }
     }
 
     /// What is known of a row.
     pub fn get(&self, key: &RowKey) -> Option<Known> {
-        if let Some(plain) = self.shard(key)?.get(key) {
+        let sought = Plain::sought(key.hashes());
+        if let Some(plain) = self.shard(&sought)?.get(&sought) {
             return Some(Known::UpToTies(plain.record()));
         }
         self.others.get(key).map(|record| Known::Exactly((*record).clone()))
@@ -73,19 +86,36 @@ impl VersionCache {
 
     /// Notes what has become of a row.
     pub fn insert(&self, key: &RowKey, record: RowRecord) {
-        let Some(mut shard) = self.shard(key) else { return };
-        match Plain::of(key, &record) {
+        let sought = Plain::sought(key.hashes());
+        let Some(mut shard) = self.shard(&sought) else { return };
+        match sought.with(&record) {
             Some(plain) => {
                 shard.insert(plain);
                 drop(shard);
                 self.others.remove(key);
             }
             None => {
-                shard.remove(key);
+                shard.remove(&sought);
                 drop(shard);
                 self.others.insert(key.clone(), Arc::new(record));
             }
         }
+    }
+
+    /// Notes what was read of a row besides what was asked for, as long as nothing has to make room for it. What is noted already stays.
+    pub fn add(&self, key: &[u8], record: &RowRecord) {
+        if let Some(plain) = Plain::sought(RowKey::hashes_of(key)).with(record)
+            && let Some(mut shard) = self.shard(&plain)
+        {
+            shard.add(plain);
+        }
+    }
+
+    /// Whether there is room for more plain rows.
+    pub fn has_room(&self) -> bool {
+        // A bucket or another is full before all are.
+        let has_room = |shard: MutexGuard<'_, Shard>| 16 * shard.rows < 15 * WAYS * shard.buckets_max;
+        self.plain.iter().map(lock).any(has_room)
     }
 
     /// Forgets all.
@@ -95,98 +125,139 @@ impl VersionCache {
         self.others.clear();
     }
 
-    fn shard(&self, key: &RowKey) -> Option<MutexGuard<'_, Shard>> {
+    fn shard(&self, row: &Plain) -> Option<MutexGuard<'_, Shard>> {
         // The lowest bits: the highest ones lead to the bucket.
-        self.plain.get(key.hash() as usize % SHARDS).map(lock)
+        self.plain.get(row.hash as usize % SHARDS).map(lock)
     }
 }
 
 impl Shard {
-    fn get(&mut self, key: &RowKey) -> Option<Plain> {
-        let wanted = Plain::sought(key);
+    fn get(&mut self, wanted: &Plain) -> Option<Plain> {
         let bucket = self.bucket(wanted.hash)?;
-        let place = bucket.iter().position(|plain| plain.is_row_of(&wanted))?;
-        let found = bucket.get(place).copied();
+        let place = bucket.place_of(wanted)?;
+        let found = bucket.at(place);
         // What is used moves away from the end, where room is made.
         bucket.swap(place, place.saturating_sub(1));
         found
     }
 
     fn insert(&mut self, plain: Plain) {
+        if !self.put(plain)
+            && let Some(bucket) = self.bucket(plain.hash)
+        {
+            bucket.set(WAYS - 1, plain);
+        }
+    }
+
+    /// Notes a row of which nothing is noted yet, where there is room.
+    fn add(&mut self, plain: Plain) {
+        if self.get(&plain).is_none() {
+            self.put(plain);
+        }
+    }
+
+    /// Notes a row where it is noted already, or where there is room; whether that was so.
+    fn put(&mut self, plain: Plain) -> bool {
         loop {
-            let may_grow = self.buckets.len() < self.buckets_max;
-            let Some(bucket) = self.bucket(plain.hash) else {
-                if !may_grow {
-                    return;
-                }
-                self.grow();
-                continue;
-            };
-            let known = bucket.iter().position(|other| other.is_row_of(&plain) || other.hash == 0);
-            match known {
-                None if may_grow => self.grow(),
-                place => {
-                    if let Some(slot) = bucket.get_mut(place.unwrap_or(WAYS - 1)) {
-                        *slot = plain;
-                    }
-                    return;
+            if let Some(bucket) = self.bucket(plain.hash) {
+                let known = bucket.place_of(&plain);
+                if let Some(place) = known.or_else(|| bucket.free_place()) {
+                    bucket.set(place, plain);
+                    self.rows += usize::from(known.is_none());
+                    return true;
                 }
             }
+            // A full bucket is no reason to double many that are half empty.
+            let is_filled = self.buckets.len() < FEW_BUCKETS || 4 * self.rows >= 3 * WAYS * self.buckets.len();
+            if self.buckets.len() == self.buckets_max || !is_filled {
+                return false;
+            }
+            self.grow();
         }
     }
 
-    fn remove(&mut self, key: &RowKey) {
-        let wanted = Plain::sought(key);
+    fn remove(&mut self, wanted: &Plain) {
         let Some(bucket) = self.bucket(wanted.hash) else { return };
-        if let Some(place) = bucket.iter().position(|plain| plain.is_row_of(&wanted)) {
+        if let Some(place) = bucket.place_of(wanted) {
             // What is there stands before what is free.
-            let last = bucket.iter().rposition(|plain| plain.hash != 0).unwrap_or(place);
+            let last = bucket.free_place().unwrap_or(WAYS) - 1;
             bucket.swap(place, last);
-            if let Some(slot) = bucket.get_mut(last) {
-                *slot = Plain::default();
-            }
+            bucket.set(last, Plain::default());
+            self.rows -= 1;
         }
     }
 
-    fn bucket(&mut self, hash: u64) -> Option<&mut [Plain; WAYS]> {
+    fn bucket(&mut self, hash: u64) -> Option<&mut Bucket> {
         let place = (u128::from(hash) * self.buckets.len() as u128) >> 64;
         self.buckets.get_mut(place as usize)
     }
 
     fn grow(&mut self) {
         let buckets = (2 * self.buckets.len()).clamp(1, self.buckets_max);
-        let old = std::mem::replace(&mut self.buckets, vec![[Plain::default(); WAYS]; buckets]);
+        let old = std::mem::replace(&mut self.buckets, vec![Bucket::default(); buckets]);
         // The most used of a bucket stand first, and a bucket of the new ones is filled by at most two of the old.
-        for plain in old.into_iter().flatten().filter(|plain| plain.hash != 0) {
-            let free = self.bucket(plain.hash).and_then(|bucket| bucket.iter_mut().find(|slot| slot.hash == 0));
-            if let Some(slot) = free {
-                *slot = plain;
+        self.rows = 0;
+        for plain in old.iter().flat_map(|bucket| (0..WAYS).map_while(|place| bucket.at(place))) {
+            if let Some(bucket) = self.bucket(plain.hash)
+                && let Some(place) = bucket.free_place()
+            {
+                bucket.set(place, plain);
+                self.rows += 1;
             }
         }
     }
 }
 
+impl Bucket {
+    fn place_of(&self, row: &Plain) -> Option<usize> {
+        let rows = self.hashes.iter().zip(&self.firsts);
+        rows.into_iter().position(|(hash, first)| *hash == row.hash && is_second_hash_same(*first, row.first_and_hash))
+    }
+
+    fn free_place(&self) -> Option<usize> {
+        self.hashes.iter().position(|hash| *hash == 0)
+    }
+
+    fn at(&self, place: usize) -> Option<Plain> {
+        let hash = self.hashes.get(place).copied().filter(|hash| *hash != 0)?;
+        Some(Plain { hash, first_and_hash: *self.firsts.get(place)?, body_hash: *self.bodies.get(place)? })
+    }
+
+    fn set(&mut self, place: usize, plain: Plain) {
+        let Plain { hash, first_and_hash, body_hash } = plain;
+        for (column, value) in [(&mut self.hashes, hash), (&mut self.firsts, first_and_hash), (&mut self.bodies, body_hash)] {
+            if let Some(slot) = column.get_mut(place) {
+                *slot = value;
+            }
+        }
+    }
+
+    fn swap(&mut self, one: usize, other: usize) {
+        for column in [&mut self.hashes, &mut self.firsts, &mut self.bodies] {
+            column.swap(one, other);
+        }
+    }
+}
+
+fn is_second_hash_same(one: u64, other: u64) -> bool {
+    (one ^ other) & ((1 << SECOND_HASH_BITS) - 1) == 0
+}
+
 impl Plain {
-    /// The row of this key, if two numbers say all of it.
-    fn of(key: &RowKey, record: &RowRecord) -> Option<Self> {
+    /// This row with its record, if two numbers say all of that.
+    fn with(self, record: &RowRecord) -> Option<Self> {
         let RowRecord { version, deleted_ms: None, documents, provisional: None, measured } = record else { return None };
         let [DocumentRecord { names: None, version: written, is_lowered: false, body_hash, is_live: true }] = documents.as_slice() else {
             return None;
         };
         let is_plain = measured.is_empty() && version.first <= Version::FIRST_MAX && *written == DocumentVersion::after(*version, None);
         let body_hash = body_hash.filter(|_| is_plain)?;
-        let sought = Self::sought(key);
-        Some(Self { first_and_hash: version.first << SECOND_HASH_BITS | sought.first_and_hash, body_hash, ..sought })
+        Some(Self { first_and_hash: version.first << SECOND_HASH_BITS | self.first_and_hash, body_hash, ..self })
     }
 
-    fn sought(key: &RowKey) -> Self {
-        let second = key.second_hash() >> (u64::BITS - SECOND_HASH_BITS);
-        Self { hash: key.hash().max(1), first_and_hash: second, body_hash: 0 }
-    }
-
-    fn is_row_of(&self, other: &Self) -> bool {
-        let differing = (self.first_and_hash ^ other.first_and_hash) & ((1 << SECOND_HASH_BITS) - 1);
-        self.hash == other.hash && differing == 0
+    /// A row of which nothing but its key is said.
+    fn sought([hash, second]: [u64; 2]) -> Self {
+        Self { hash: hash.max(1), first_and_hash: second >> (u64::BITS - SECOND_HASH_BITS), body_hash: 0 }
     }
 
     fn record(&self) -> RowRecord {
@@ -276,7 +347,7 @@ mod tests {
 
     #[test]
     fn it_grows_to_its_bound_and_holds_nearly_as_many_rows_as_have_room() {
-        let cache = VersionCache::new(5 << 20);
+        let cache = VersionCache::new((4 << 20) * 7 / 6);
         assert_eq!(cache.plain.iter().map(|shard| super::lock(shard).buckets.len()).sum::<usize>(), 0, "nothing is taken beforehand");
         let rows: Vec<RowKey> = (0..150_000).map(|row| RowKey::new(1, "public.orders", &row.to_string())).collect();
         for key in &rows {
@@ -291,7 +362,7 @@ mod tests {
     #[test]
     fn the_least_used_makes_room() {
         // One bucket in each shard.
-        let cache = VersionCache::new((SHARDS * WAYS * 24) as u64 * 5 / 4);
+        let cache = VersionCache::new((SHARDS * WAYS * 24) as u64 * 7 / 6 + 7);
         let often = RowKey::new(1, "t", "often");
         cache.insert(&often, record(1, 1, 0));
         for row in 0..20_000 {

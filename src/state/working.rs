@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rocksdb::{IteratorMode, ReadOptions, WriteBatch};
 
 use crate::event::{JsonText, Lane, QuickMap, Version};
+use crate::limits::{READ_AHEAD_ROWS, READ_AHEAD_ROWS_MAX};
 use crate::state::dead::lock;
 use crate::state::keys::{named, table_prefix};
 use crate::state::record::{decode, encode, encode_into};
@@ -33,6 +34,15 @@ pub struct PipelineState {
     floors: HashMap<Arc<str>, Option<Version>>,
     values: Values,
     pub(super) staged_windows: StagedWindows,
+    reading_ahead: ReadingAhead,
+}
+
+/// How far rows have been read into memory that nobody has asked for yet.
+#[derive(Default)]
+struct ReadingAhead {
+    /// The last of them.
+    after: Vec<u8>,
+    is_done: bool,
 }
 
 /// Something of a batch that is not committed yet.
@@ -90,6 +100,7 @@ impl PipelineState {
             floors: HashMap::new(),
             values,
             staged_windows: StagedWindows::default(),
+            reading_ahead: ReadingAhead::default(),
         })
     }
 
@@ -128,12 +139,13 @@ impl PipelineState {
         rows.want(key, first, |key| staged(key).or_else(|| self.store.cache.get(key)))
     }
 
-    /// Looks up what is wanted and not in memory.
-    pub fn fetch(&self, rows: &mut Rows) -> Result<(), StateError> {
+    /// Looks up what is wanted and not in memory; says how many rows were found.
+    pub fn fetch(&self, rows: &mut Rows) -> Result<usize, StateError> {
         let missing = rows.take_missing();
         if missing.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
+        let mut found_rows = 0;
         let family = self.store.family(family::VERSIONS)?;
         let found = self.store.db.batched_multi_get_cf(family, missing.iter().map(|(key, _)| key), true);
         for ((key, slot), found) in missing.iter().zip(found) {
@@ -141,6 +153,40 @@ impl PipelineState {
             let record: RowRecord = decode("row's version", &bytes)?;
             self.store.cache.insert(key, record.clone());
             rows.found(*slot, record);
+            found_rows += 1;
+        }
+        Ok(found_rows)
+    }
+
+    /// Reads rows into memory, one after the other, that are likely to be asked for: a process that has just started knows none, and to
+    /// look up one costs as much as to read a hundred in their order. So each that had to be looked up pays for as many again, until all
+    /// have been read or there is no more room. Of rows that are staged the commit will say more.
+    pub fn read_ahead(&mut self, looked_up: usize) -> Result<(), StateError> {
+        let limit = looked_up.saturating_mul(READ_AHEAD_ROWS).min(READ_AHEAD_ROWS_MAX);
+        if limit == 0 || self.reading_ahead.is_done || !self.store.cache.has_room() {
+            return Ok(());
+        }
+        let mut options = ReadOptions::default();
+        options.set_iterate_range(rocksdb::PrefixRange(self.number.to_be_bytes()));
+        options.fill_cache(false);
+        let mut entries = self.store.db.raw_iterator_cf_opt(self.store.family(family::VERSIONS)?, options);
+        let ReadingAhead { after, is_done } = &mut self.reading_ahead;
+        if after.is_empty() {
+            entries.seek_to_first();
+        } else {
+            entries.seek(&*after);
+        }
+        for place in 0..=limit {
+            let Some((key, value)) = entries.item() else {
+                entries.status()?;
+                *is_done = true;
+                break;
+            };
+            self.store.cache.add(key, &decode("row's version", value)?);
+            if place == limit {
+                *after = key.to_vec();
+            }
+            entries.next();
         }
         Ok(())
     }

@@ -30,7 +30,7 @@ pub struct BulkOptions {
     #[arg(long)]
     document_bytes: Option<u64>,
     /// Documents of a request, as of a pipeline's batch
-    #[arg(long, default_value_t = 5_000)]
+    #[arg(long, default_value_t = 2_000)]
     bulk_documents: usize,
     /// Bytes of a request, as of a pipeline's batch
     #[arg(long, default_value_t = 5 << 20)]

@@ -73,7 +73,7 @@ fn bounds_and_settings_restart_their_pipeline_alone() {
         "[pipelines.p.batch]\nmax_wait = '2s'\nmax_documents = 50\n[pipelines.p.dead_letters]\nmax_count = 5\n[pipelines.p.sink",
         expect![[r#"
             ~ p: restarts between two batches
-                batch.max_documents: 5000 → 50
+                batch.max_documents: 2000 → 50
                 batch.max_wait: "0s" → "2s"
                 dead_letters.max_count: 10000 → 5
                 note: where fewer are to be kept, the oldest go with the next one
