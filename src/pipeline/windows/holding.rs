@@ -77,3 +77,35 @@ impl Holding {
         self.has_all || self.changed.elapsed() >= WINDOW_LANE_AWAY_MAX || known.all(|lane| self.lanes.contains_key(&lane_mark(lane)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Holding, lane_mark};
+    use crate::event::Lane;
+    use crate::limits::WINDOW_LANE_AWAY_MAX;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_lanes_that_are_here_are_shown_and_what_went_may_come_back_for_a_while() {
+        let (a, b): (Lane, Lane) = ("t/0".into(), "t/1".into());
+        let since = |holding: &Holding| (holding.since(lane_mark(&a)), holding.since(lane_mark(&b)));
+        let may_let_go = |holding: &Holding| holding.may_let_go([&a, &b].into_iter());
+        let held = |lanes: &[(&Lane, u64)]| Some(lanes.iter().map(|(lane, number)| ((*lane).clone(), *number)).collect());
+        let mut holding = Holding::new();
+        assert_eq!((since(&holding), holding.since(0), may_let_go(&holding)), ((None, None), Some(0), false), "nothing is here yet");
+        assert!(holding.update(held(&[(&a, 1), (&b, 2)]), 100));
+        assert!(!holding.update(held(&[(&a, 1), (&b, 2)]), 200));
+        assert_eq!((since(&holding), may_let_go(&holding)), ((Some(100), Some(100)), true));
+        assert!(!holding.update(held(&[(&a, 1)]), 300));
+        assert_eq!((since(&holding), may_let_go(&holding)), ((Some(100), None), false), "one went");
+        tokio::time::advance(WINDOW_LANE_AWAY_MAX - Duration::from_millis(1)).await;
+        assert!(!may_let_go(&holding));
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(may_let_go(&holding), "it is with another by now");
+        assert!(holding.update(held(&[(&a, 3), (&b, 4)]), 400), "one comes back, and one was away between two looks");
+        assert_eq!(since(&holding), (Some(400), Some(400)));
+        assert!(!holding.update(None, 500));
+        assert_eq!((since(&holding), holding.since(7)), ((Some(0), Some(0)), Some(0)), "a source that shares nothing");
+    }
+}
