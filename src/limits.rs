@@ -298,7 +298,7 @@ pub const WINDOW_STEP_ROWS_MAX: usize = 5_000;
 /// Rows read into memory for each that had to be looked up: a process that asks for much knows all soon, one that asks for little reads little.
 pub const READ_AHEAD_ROWS: usize = 200;
 
-/// Rows read so for one batch: some 20 ms.
+/// Rows read so for one batch: some 50 ms, for a large one as many as its look-ups take.
 pub const READ_AHEAD_ROWS_MAX: usize = 50_000;
 
 /// How long a partition that went, or has not come yet, may be on its way back to this process; so long no window is closed, for only who

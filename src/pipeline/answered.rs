@@ -70,3 +70,33 @@ impl Late {
         late
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Arc;
+
+    use super::Late;
+    use crate::event::{Action, DocumentVersion, Write};
+    use crate::pipeline::work::Work;
+
+    #[test]
+    fn only_deletes_wait_and_for_the_last_batch_that_writes_their_document() {
+        let write =
+            |id: &'static str, action| Write { index: "i".into(), id: id.into(), routing: None, version: DocumentVersion(1), action };
+        let index = |id| write(id, Action::Index("{}".into()));
+        let delete = |id| write(id, Action::Delete);
+        let work = |number, writes| Work { writes: Arc::new(writes), ..Work::new(number) };
+        let at_work: VecDeque<Work> =
+            [work(7, vec![index("a"), index("b")]), work(8, vec![delete("c"), index("b")]), work(9, vec![index("d")])].into();
+        for (what, writes, places, after) in [
+            ("no deletes", vec![index("a"), index("d")], vec![], 0),
+            ("of nobody's document", vec![delete("x")], vec![], 0),
+            ("of one that is written twice", vec![index("a"), delete("b"), delete("x")], vec![1], 8),
+            ("of one that is deleted", vec![delete("c")], vec![0], 8),
+            ("of several, one of them twice", vec![delete("a"), delete("d"), index("a"), delete("a")], vec![0, 1, 3], 9),
+        ] {
+            assert_eq!(Late::of(&at_work, &writes), Late { places, after }, "{what}");
+        }
+    }
+}

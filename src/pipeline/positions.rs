@@ -74,3 +74,16 @@ fn memory_of(positions: &Positions, lane: &Lane) -> LaneMemory {
     let record = positions.get(lane);
     record.and_then(|record| serde_json::from_slice(&record.memory).ok()).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::LaneReading;
+
+    #[test]
+    fn what_was_here_is_no_news_and_where_a_lane_begins_is_also_at_0() {
+        let mut reading = LaneReading::default();
+        // With `start = "latest"` an empty lane begins at 0, and that is remembered: what comes while nobody reads must not be skipped.
+        let steps = [(0, true), (0, false), (3, true), (1, false), (3, false), (4, true)];
+        assert_eq!(steps.map(|(position, _)| (position, reading.step(position))), steps);
+    }
+}

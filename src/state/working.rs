@@ -159,7 +159,7 @@ impl PipelineState {
     }
 
     /// Reads rows into memory, one after the other, that are likely to be asked for: a process that has just started knows none, and to
-    /// look up one costs as much as to read a hundred in their order. So each that had to be looked up pays for as many again, until all
+    /// look up one costs as much as to read some fifteen in their order. So each that had to be looked up pays for many more, until all
     /// have been read or there is no more room. Of rows that are staged the commit will say more.
     pub fn read_ahead(&mut self, looked_up: usize) -> Result<(), StateError> {
         let limit = looked_up.saturating_mul(READ_AHEAD_ROWS).min(READ_AHEAD_ROWS_MAX);

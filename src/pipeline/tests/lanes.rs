@@ -38,6 +38,19 @@ async fn a_lone_tombstone_read_again_deletes_nothing_newer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lane_that_is_read_again_is_not_set_back() {
+    let mut bench = Bench::new(Keep::Versions, MemorySink::default());
+    for id in 1..=3 {
+        bench.change(0, "c", 100 + id, id, row(id, "x"));
+    }
+    let again = bench.messages[..1].to_vec();
+    assert_eq!(run(&bench, Scripted::new([bench.messages.clone(), again])).await, Ok(Ended::CaughtUp));
+    let positions = bench.store().pipeline("test", "auto").unwrap().positions().unwrap();
+    // Or a crash now would have the next life count the last two once more, where events are counted.
+    assert_eq!(positions.iter().map(|(_, record)| record.position).collect::<Vec<_>>(), [3]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_old_truncate_read_again_never_lowers_the_floor() {
     let mut bench = Bench::new(Keep::Versions, MemorySink::default());
     let truncate = |lsn| envelope("t", lsn, 0, Value::Null);

@@ -152,3 +152,21 @@ async fn the_names_of_indexes_that_a_guest_makes_up_are_not_held_for_ever() {
         assert_eq!(*bench.sink.prepared.lock().unwrap(), prepared);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_must_wait_does_not_keep_the_rest_of_its_batch() {
+    let bench = Bench::new(Keep::Versions, MemorySink::default());
+    let (_control, control) = watch::channel(Control::default());
+    let deliverer = bench.runner(&bench.store(), Box::new(Scripted::new([])), control).deliverer;
+    let write =
+        |id: &'static str, action| Write { index: "items".into(), id: id.into(), routing: None, version: DocumentVersion(1), action };
+    let writes = [write("1", Action::Delete), write("2", Action::Index("{}".into())), write("3", Action::Index("{}".into()))];
+    let (answered, may_follow) = tokio::sync::oneshot::channel::<()>();
+    let may_follow = async { may_follow.await.unwrap() };
+    let mut delivery = std::pin::pin!(deliverer.deliver_in_parts(&writes, &[0], may_follow));
+    assert!(tokio::time::timeout(Duration::from_secs(9), &mut delivery).await.is_err());
+    assert_eq!((bench.sink.bodies().len(), *bench.sink.writes.lock().unwrap()), (2, 2), "the delete waits");
+    answered.send(()).unwrap();
+    assert_eq!(delivery.await.unwrap().len(), 3);
+    assert_eq!(*bench.sink.writes.lock().unwrap(), 3);
+}
