@@ -210,8 +210,11 @@ pub const INDEXES_KNOWN_MAX: usize = 100_000;
 /// Bytes of a server's own words kept in a reason: enough for a mapping error, too short for a document.
 pub const SERVER_REASON_BYTES_MAX: usize = 400;
 
-/// Rows of answered batches that are committed in one go while others are at work: a row that changes often is written once for all of
-/// them, and those in between find their places near each other. They are held in memory, some 200 bytes each.
+/// How long what the sink has answered may wait to be committed with what it answers next: a row that changes often is written once for all of
+/// them, and those in between find their places near each other. After a crash so much more is read again.
+pub const COMMIT_INTERVAL: Duration = Duration::from_millis(100);
+
+/// Rows that wait so at most. They are held in memory, some 400 bytes each.
 pub const COMMIT_ROWS_MAX: usize = 25_000;
 
 /// How often committed state is made durable (fsync) and the source told: losing the last second of state only means

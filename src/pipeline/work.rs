@@ -75,8 +75,8 @@ impl Work {
 pub struct Uncommitted {
     /// Number of the last.
     pub number: u64,
-    /// What they change.
-    pub effects: Effects,
+    /// What they change, in their order.
+    pub effects: Vec<Effects>,
     /// When the newest of their changes was made.
     pub ts_ms: u64,
 }
@@ -86,15 +86,10 @@ impl Uncommitted {
     pub fn add(waiting: &mut Option<Self>, work: Work) -> bool {
         let may_wait = work.effects.may_wait();
         let ts_ms = work.changes.iter().map(|change| change.ts_ms).max().unwrap_or(0);
-        let all = match waiting.take() {
-            None => Self { number: work.number, effects: work.effects, ts_ms },
-            Some(Self { mut effects, ts_ms: before, .. }) => {
-                effects.join(work.effects);
-                Self { number: work.number, effects, ts_ms: ts_ms.max(before) }
-            }
-        };
-        let is_full = all.effects.rows.len() >= limits::COMMIT_ROWS_MAX;
-        *waiting = Some(all);
+        let all = waiting.get_or_insert_with(|| Self { number: work.number, effects: Vec::new(), ts_ms });
+        all.effects.push(work.effects);
+        (all.number, all.ts_ms) = (work.number, ts_ms.max(all.ts_ms));
+        let is_full = all.effects.iter().map(|effects| effects.rows.len()).sum::<usize>() >= limits::COMMIT_ROWS_MAX;
         is_full || !may_wait
     }
 }

@@ -4,8 +4,6 @@ use std::cmp::Ordering;
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::{Arc, LazyLock};
 
-use smallvec::SmallVec;
-
 use crate::event::Version;
 
 /// Between the table and the key: no database allows it in a table's name.
@@ -23,7 +21,7 @@ pub enum Half {
 /// What a row is filed under: pipeline, table and key id, in the order of bytes. Hashed once, for it is looked up many times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RowKey {
-    hash: u64,
+    hashes: [u64; 2],
     bytes: Arc<[u8]>,
 }
 
@@ -33,12 +31,13 @@ static SEEDS: LazyLock<[foldhash::quality::RandomState; 2]> = LazyLock::new(Defa
 impl RowKey {
     /// The key of one row.
     pub(super) fn new(pipeline: u32, table: &str, id: &str) -> Self {
-        let mut bytes: SmallVec<[u8; 128]> = SmallVec::with_capacity(5 + table.len() + id.len());
-        bytes.extend_from_slice(&pipeline.to_be_bytes());
-        bytes.extend_from_slice(table.as_bytes());
-        bytes.push(SEPARATOR);
-        bytes.extend_from_slice(id.as_bytes());
-        Self::from_bytes(&bytes)
+        let number = pipeline.to_be_bytes();
+        let parts = [&number[..], table.as_bytes(), &[SEPARATOR], id.as_bytes()];
+        let mut buffer = [0; 128];
+        match joined(&parts, &mut buffer) {
+            Some(bytes) => Self::from_bytes(bytes),
+            None => Self::from_bytes(&parts.concat()),
+        }
     }
 
     /// What a note about this row's move is filed under; `at` tells it from other moves that the row may be on at once.
@@ -53,14 +52,12 @@ impl RowKey {
 
     /// A key as it was read from the database.
     pub(super) fn from_bytes(bytes: &[u8]) -> Self {
-        let [seed, _] = &*SEEDS;
-        Self { hash: seed.hash_one(bytes), bytes: bytes.into() }
+        Self { hashes: Self::hashes_of(bytes), bytes: bytes.into() }
     }
 
     /// A number for the key, the same in one process, and another, independent of the first.
     pub(super) fn hashes(&self) -> [u64; 2] {
-        let [_, second] = &*SEEDS;
-        [self.hash, second.hash_one(&*self.bytes)]
+        self.hashes
     }
 
     /// The same of a key as it was read from the database.
@@ -83,7 +80,8 @@ impl RowKey {
 
 impl Hash for RowKey {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(self.hash);
+        let [hash, _] = self.hashes;
+        state.write_u64(hash);
     }
 }
 
@@ -103,6 +101,17 @@ impl AsRef<[u8]> for RowKey {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
+}
+
+/// The parts one behind the other, where there is room for them.
+fn joined<'b>(parts: &[&[u8]], buffer: &'b mut [u8]) -> Option<&'b [u8]> {
+    let mut end = 0;
+    for part in parts {
+        let start = end;
+        end += part.len();
+        buffer.get_mut(start..end)?.copy_from_slice(part);
+    }
+    buffer.get(..end)
 }
 
 /// What all keys of a table start with.
@@ -138,7 +147,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn keys_keep_tables_apart_and_give_the_id_back(pipeline: u32, a in "[a-z.]{1,6}", b in "[a-z.]{1,6}", id in ".{0,8}", other in ".{0,8}") {
+        fn keys_keep_tables_apart_and_give_the_id_back(pipeline: u32, a in "[a-z.]{1,6}", b in "[a-z.]{1,6}", id in ".{0,8}|[a-z]{100,130}", other in ".{0,8}") {
             let key = RowKey::new(pipeline, &a, &id);
             proptest::prop_assert_eq!(key.id(), id.as_str());
             let second = RowKey::new(pipeline, &b, &other);

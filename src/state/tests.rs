@@ -204,7 +204,7 @@ fn of_batches_that_are_committed_together_the_last_word_on_a_row_stays() {
     let mut state = store.pipeline("p", "auto").unwrap();
     let batches =
         [("1", 1, put("a")), ("2", 1, put("b")), ("1", 2, Text::Kept), ("2", 2, Text::Removed), ("3", 1, put("c")), ("3", 2, put("d"))];
-    let mut together = Effects::default();
+    let mut together = Vec::new();
     for (number, (id, first, text)) in (1..).zip(batches) {
         let effects = Effects {
             positions: vec![("t/0".into(), LaneRecord { position: number, memory: Vec::new() })],
@@ -212,14 +212,14 @@ fn of_batches_that_are_committed_together_the_last_word_on_a_row_stays() {
         };
         assert!(effects.may_wait());
         state.stage(number, &effects);
-        together.join(effects);
+        together.push(effects);
     }
     let after = |text: Option<&str>| (Some(2), text.map(str::to_owned));
     let rows = [("1", after(Some("a"))), ("2", after(None)), ("3", after(Some("d")))];
     for (id, wanted) in &rows {
         assert_eq!(seen(&state, id), *wanted, "{id}, staged");
     }
-    state.commit(6, together).unwrap();
+    state.commit_together(6, together).unwrap();
     for (id, wanted) in &rows {
         assert_eq!(seen(&state, id), *wanted, "{id}, in memory");
     }

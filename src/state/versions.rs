@@ -8,10 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use quick_cache::Weighter;
 use quick_cache::sync::Cache;
-use smallvec::smallvec;
 
 use crate::event::{DocumentVersion, Version};
-use crate::state::{DocumentRecord, RowKey, RowRecord};
+use crate::state::{DocumentRecord, DocumentRecords, RowKey, RowRecord};
 
 /// Locks: pipelines of one process seldom meet at one of so many.
 const SHARDS: usize = 64;
@@ -90,9 +89,11 @@ impl VersionCache {
         let Some(mut shard) = self.shard(&sought) else { return };
         match sought.with(&record) {
             Some(plain) => {
-                shard.insert(plain);
+                let was_plain = shard.insert(plain);
                 drop(shard);
-                self.others.remove(key);
+                if !was_plain {
+                    self.others.remove(key);
+                }
             }
             None => {
                 shard.remove(&sought);
@@ -141,11 +142,16 @@ impl Shard {
         found
     }
 
-    fn insert(&mut self, plain: Plain) {
-        if !self.put(plain)
-            && let Some(bucket) = self.bucket(plain.hash)
-        {
-            bucket.set(WAYS - 1, plain);
+    /// Notes a row; says whether it was noted before.
+    fn insert(&mut self, plain: Plain) -> bool {
+        match self.put(plain) {
+            Some(was_known) => was_known,
+            None => {
+                if let Some(bucket) = self.bucket(plain.hash) {
+                    bucket.set(WAYS - 1, plain);
+                }
+                false
+            }
         }
     }
 
@@ -156,21 +162,21 @@ impl Shard {
         }
     }
 
-    /// Notes a row where it is noted already, or where there is room; whether that was so.
-    fn put(&mut self, plain: Plain) -> bool {
+    /// Notes a row where it is noted already, or where there is room; says which. None: there is no room.
+    fn put(&mut self, plain: Plain) -> Option<bool> {
         loop {
             if let Some(bucket) = self.bucket(plain.hash) {
                 let known = bucket.place_of(&plain);
                 if let Some(place) = known.or_else(|| bucket.free_place()) {
                     bucket.set(place, plain);
                     self.rows += usize::from(known.is_none());
-                    return true;
+                    return Some(known.is_some());
                 }
             }
             // A full bucket is no reason to double many that are half empty.
             let is_filled = self.buckets.len() < FEW_BUCKETS || 4 * self.rows >= 3 * WAYS * self.buckets.len();
             if self.buckets.len() == self.buckets_max || !is_filled {
-                return false;
+                return None;
             }
             self.grow();
         }
@@ -264,7 +270,7 @@ impl Plain {
         let version = Version::new(self.first_and_hash >> SECOND_HASH_BITS, 0);
         let written = DocumentVersion::after(version, None);
         let document = DocumentRecord { version: written, body_hash: Some(self.body_hash), is_live: true, ..DocumentRecord::default() };
-        RowRecord { version, documents: smallvec![document], ..RowRecord::default() }
+        RowRecord { version, documents: DocumentRecords::from_buf([document]), ..RowRecord::default() }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::event::{JsonText, Lane, QuickMap, Version};
 use crate::limits::{READ_AHEAD_ROWS, READ_AHEAD_ROWS_MAX};
 use crate::state::dead::lock;
 use crate::state::keys::{named, table_prefix};
-use crate::state::record::{decode, encode, encode_into};
+use crate::state::record::{decode, encode, encode_row};
 use crate::state::settings::DeadLetterBounds;
 use crate::state::store::family;
 use crate::state::versions::Known;
@@ -76,15 +76,6 @@ impl Effects {
     /// Whether it may be written together with later batches: what is set aside, counted or kept by a guest is written at once.
     pub fn may_wait(&self) -> bool {
         self.dead.is_empty() && self.replayed.is_empty() && self.values.is_empty() && self.windows == WindowEffects::default()
-    }
-
-    /// Adds what a later batch changes. Both may wait.
-    pub fn join(&mut self, later: Effects) {
-        let Effects { rows, moved, floors, positions, .. } = later;
-        self.rows.extend(rows);
-        self.moved.extend(moved);
-        self.floors.extend(floors);
-        self.positions.extend(positions);
     }
 }
 
@@ -281,45 +272,53 @@ impl PipelineState {
         }
     }
 
-    /// Writes all effects of a batch, and of those joined to it, in one atomic write. Batches are committed in the order of their numbers;
-    /// this is the last one's.
+    /// Writes all effects of a batch in one atomic write. Batches are committed in the order of their numbers.
     pub fn commit(&mut self, batch: u64, effects: Effects) -> Result<(), StateError> {
+        self.commit_together(batch, vec![effects])
+    }
+
+    /// The same for several batches, in their order; `batch` is the last. Of those that [may not wait](Effects::may_wait) there is one at most.
+    pub fn commit_together(&mut self, batch: u64, effects: Vec<Effects>) -> Result<(), StateError> {
         let mut writes = WriteBatch::default();
         self.write_rows(&mut writes, &effects)?;
         let (positions, floors) = (self.store.family(family::POSITIONS)?, self.store.family(family::FLOORS)?);
-        for (lane, record) in &effects.positions {
-            writes.put_cf(positions, named(self.number, lane), encode(record)?);
+        for effects in &effects {
+            for (lane, record) in &effects.positions {
+                writes.put_cf(positions, named(self.number, lane), encode(record)?);
+            }
+            for (table, version) in &effects.floors {
+                writes.put_cf(floors, named(self.number, table), encode(version)?);
+            }
+            if !effects.values.is_empty() {
+                self.values.write(&mut writes, &effects.values)?;
+            }
+            self.write_windows(&mut writes, &effects.windows)?;
         }
-        for (table, version) in &effects.floors {
-            writes.put_cf(floors, named(self.number, table), encode(version)?);
-        }
-        if !effects.values.is_empty() {
-            self.values.write(&mut writes, &effects.values)?;
-        }
-        self.write_windows(&mut writes, &effects.windows)?;
-        if effects.dead.is_empty() && effects.replayed.is_empty() {
-            self.store.write(writes)?;
-        } else {
+        if let Some(effects) = effects.iter().find(|effects| !effects.dead.is_empty() || !effects.replayed.is_empty()) {
             let shared = self.book()?;
             // Held over the write: letters may be dropped by others meanwhile.
             let mut book = lock(&shared);
             let mut after = book.clone();
-            self.set_aside(&mut writes, &mut after, &effects)?;
+            self.set_aside(&mut writes, &mut after, effects)?;
             self.store.write(writes)?;
             *book = after;
-        }
-        for row in effects.rows {
-            if let Entry::Occupied(staged) = self.staged_rows.entry(row.key.clone())
-                && staged.get().batch <= batch
-            {
-                staged.remove();
-            }
-            // Also where a later batch is staged: that one may never be committed, and the cache outlives it.
-            self.store.cache.insert(&row.key, row.record);
+        } else {
+            self.store.write(writes)?;
         }
         self.staged_moved.retain(|_, staged| staged.batch > batch);
-        self.values.written(batch, &effects.values);
-        self.staged_windows.written(batch, effects.windows, &self.store);
+        for effects in effects {
+            for row in effects.rows {
+                if let Entry::Occupied(staged) = self.staged_rows.entry(row.key.clone())
+                    && staged.get().batch <= batch
+                {
+                    staged.remove();
+                }
+                // Also where a later batch is staged: that one may never be committed, and the cache outlives it.
+                self.store.cache.insert(&row.key, row.record);
+            }
+            self.values.written(batch, &effects.values);
+            self.staged_windows.written(batch, effects.windows, &self.store);
+        }
         Ok(())
     }
 
@@ -334,25 +333,23 @@ impl PipelineState {
         Ok(positions)
     }
 
-    fn write_rows(&self, writes: &mut WriteBatch, effects: &Effects) -> Result<(), StateError> {
+    fn write_rows(&self, writes: &mut WriteBatch, effects: &[Effects]) -> Result<(), StateError> {
         let versions = self.store.family(family::VERSIONS)?;
         let (texts, moves) = (self.store.family(family::ROWS)?, self.store.family(family::MOVED)?);
         let mut buffer = Vec::new();
-        // In the order of keys each finds its place in memory near the one before.
-        let mut rows: Vec<&RowChange> = effects.rows.iter().collect();
-        rows.sort_by(|one, other| one.key.cmp(&other.key));
-        // Of a row that joined batches change several times only the last word is written.
-        for changes in rows.chunk_by(|one, next| one.key == next.key) {
-            let Some(row) = changes.last() else { continue };
-            encode_into(&row.record, &mut buffer)?;
+        // Of a row that batches change several times only the last word is written.
+        let rows = in_order(effects.iter().flat_map(|effects| &effects.rows));
+        for changes in rows.chunk_by(|(_, one), (_, next)| one.key == next.key) {
+            let Some((_, row)) = changes.last() else { continue };
+            encode_row(&row.record, &mut buffer)?;
             writes.put_cf(versions, &row.key, &buffer);
-            match changes.iter().rev().map(|change| &change.text).find(|text| **text != Text::Kept) {
+            match changes.iter().rev().map(|(_, change)| &change.text).find(|text| **text != Text::Kept) {
                 Some(Text::Put(text)) => writes.put_cf(texts, &row.key, text.as_bytes()),
                 Some(Text::Removed) => writes.delete_cf(texts, &row.key),
                 Some(Text::Kept) | None => {}
             }
         }
-        for (key, moved) in &effects.moved {
+        for (key, moved) in effects.iter().flat_map(|effects| &effects.moved) {
             match moved {
                 Some(moved) => writes.put_cf(moves, key, encode(moved)?),
                 None => writes.delete_cf(moves, key),
@@ -374,5 +371,49 @@ impl PipelineState {
             }
         }
         Ok(())
+    }
+}
+
+/// Rows in the order of their keys, so that each finds its place in memory near the one before; the changes of one row in the order they came.
+/// Each stands beside the eight bytes after those that all keys share, which mostly tell where it belongs.
+fn in_order<'a>(rows: impl Iterator<Item = &'a RowChange> + Clone) -> Vec<(u64, &'a RowChange)> {
+    let first = rows.clone().next().map_or(&[][..], |row| row.key.as_bytes());
+    let shared = rows.clone().fold(first.len(), |shared, row| {
+        let same = first.iter().zip(row.key.as_bytes()).take(shared);
+        same.take_while(|(one, other)| one == other).count()
+    });
+    let mut placed: Vec<(u64, &RowChange)> = rows.map(|row| (eight_bytes(row.key.as_bytes(), shared), row)).collect();
+    placed.sort_by(|(one_start, one), (other_start, other)| one_start.cmp(other_start).then_with(|| one.key.cmp(&other.key)));
+    placed
+}
+
+fn eight_bytes(key: &[u8], from: usize) -> u64 {
+    let mut bytes = [0; 8];
+    key.iter().skip(from).zip(&mut bytes).for_each(|(byte, place)| *place = *byte);
+    u64::from_be_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_order;
+    use crate::state::{RowChange, RowKey, RowRecord, Text};
+
+    proptest::proptest! {
+        #[test]
+        fn rows_are_put_in_the_order_of_their_keys_and_those_of_one_key_stay_in_theirs(
+            keys in proptest::collection::vec(("[ab]{1,2}", "[0-2]{0,3}|shared-[0-9]{3}-[0-9]"), 0..40),
+        ) {
+            let change = |(table, id): &(String, String)| {
+                RowChange { key: RowKey::new(1, table, id), record: RowRecord::default(), text: Text::Kept }
+            };
+            let rows: Vec<RowChange> = keys.iter().map(change).collect();
+            let mut sorted: Vec<&RowChange> = rows.iter().collect();
+            sorted.sort_by(|one, other| one.key.cmp(&other.key));
+            let ordered = in_order(rows.iter());
+            proptest::prop_assert_eq!(ordered.len(), sorted.len());
+            for ((_, ordered), sorted) in ordered.into_iter().zip(sorted) {
+                proptest::prop_assert!(std::ptr::eq(ordered, sorted));
+            }
+        }
     }
 }

@@ -98,7 +98,7 @@ fn push_write(body: &mut Vec<u8>, write: &Write, with_index: bool) {
 fn push_on_one_line(body: &mut Vec<u8>, document: &str) {
     let start = body.len();
     body.extend_from_slice(document.as_bytes());
-    if document.as_bytes().contains(&b'\n') {
+    if memchr::memchr(b'\n', document.as_bytes()).is_some() {
         body.iter_mut().skip(start).filter(|byte| **byte == b'\n').for_each(|byte| *byte = b' ');
     }
 }
@@ -120,7 +120,7 @@ fn push_text(body: &mut Vec<u8>, text: &str) {
 }
 
 fn push_number(body: &mut Vec<u8>, number: u64) {
-    write_into(body, format_args!("{number}"));
+    body.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 fn write_into(body: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {

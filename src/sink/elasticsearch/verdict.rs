@@ -54,19 +54,55 @@ pub fn of_answer(answer: &HttpAnswer, writes: &[Write], refused: Vec<Refused>) -
     if answer.status != 200 {
         return Err(of_whole(answer));
     }
-    let parsed: BulkAnswer<'_> = serde_json::from_slice(&answer.body)
-        .map_err(|error| unreadable(answer, &format!("it is not the answer to a bulk request ({error})")))?;
-    let (sent, told) = (writes.len() - refused.len(), parsed.items.len());
+    let items = match usual_items(&answer.body, writes.len()) {
+        Some(items) => items,
+        None => read_items(answer)?,
+    };
+    let (sent, told) = (writes.len() - refused.len(), items.len());
     if sent != told {
         return Err(unreadable(answer, &format!("it tells of {told} writes, and {sent} were sent")));
     }
     let mut skipped = refused.iter().map(|refused| refused.place).peekable();
     let were_sent = writes.iter().enumerate().filter(|(place, _)| skipped.next_if_eq(place).is_none()).map(|(_, write)| write);
     let mut verdicts = Vec::with_capacity(writes.len());
-    for (item, write) in parsed.items.iter().zip(were_sent) {
+    for (item, write) in items.iter().zip(were_sent) {
         verdicts.push(of_item(item, write, answer)?);
     }
     with_refusals(verdicts, writes, refused)
+}
+
+fn read_items(answer: &HttpAnswer) -> Result<Vec<Item<'_>>, WriteError> {
+    let parsed: Result<BulkAnswer<'_>, _> = serde_json::from_slice(&answer.body);
+    parsed.map(|parsed| parsed.items).map_err(|error| unreadable(answer, &format!("it is not the answer to a bulk request ({error})")))
+}
+
+/// Reads an answer as servers write it: the items that went well are told by their text, only others are read in full. None: it is written
+/// in another way, which says nothing of what it says.
+fn usual_items(body: &[u8], expected: usize) -> Option<Vec<Item<'_>>> {
+    const WENT_WELL: [(&[u8], bool, u16); 3] = [
+        (br#"{"index":{"status":201}}"#, false, 201),
+        (br#"{"index":{"status":200}}"#, false, 200),
+        (br#"{"delete":{"status":200}}"#, true, 200),
+    ];
+    let mut rest = body.strip_prefix(br#"{"errors":"#)?;
+    rest = rest.strip_prefix(b"false").or_else(|| rest.strip_prefix(b"true"))?.strip_prefix(br#","items":["#)?;
+    let mut items = Vec::with_capacity(expected);
+    loop {
+        let well = WENT_WELL.iter().find_map(|(text, is_delete, status)| Some((rest.strip_prefix(*text)?, *is_delete, *status)));
+        if let Some((after, is_delete, status)) = well {
+            let outcome = Outcome { status, error: None };
+            items.push(if is_delete { Item::Delete(outcome) } else { Item::Index(outcome) });
+            rest = after;
+        } else {
+            let mut read = serde_json::Deserializer::from_slice(rest).into_iter();
+            items.push(read.next()?.ok()?);
+            rest = rest.get(read.byte_offset()..)?;
+        }
+        match rest {
+            b"]}" => return Some(items),
+            _ => rest = rest.strip_prefix(b",")?,
+        }
+    }
 }
 
 fn with_refusals(mut verdicts: Vec<Verdict>, writes: &[Write], refused: Vec<Refused>) -> Result<Vec<Verdict>, WriteError> {

@@ -10,7 +10,7 @@ use super::settings::Format;
 use super::shape::{Envelope, Shape, shape};
 use super::version::{Facts, Versions};
 use super::{Decoded, LaneMemory, key, text};
-use crate::event::fields::{is_object, plain};
+use crate::event::fields::{is_object, plain, whole_number};
 use crate::event::{Change, JsonText, Key, Message, Moved, Operation, Version};
 
 /// One message, what helps to read it, and what has been found out: the latter is what a dead letter tells.
@@ -167,7 +167,7 @@ impl Reading<'_> {
         if let (Some(key), Some(text), false) = (&self.key, row.text, self.has_key) {
             key::compare(key, text)?;
         }
-        let at = metadata.lsn.and_then(|lsn| lsn.parse().ok()).map_or(version, |lsn| Version::new(lsn, lsn));
+        let at = metadata.lsn.and_then(whole_number).map_or(version, |lsn| Version::new(lsn, lsn));
         let other_key = |header| self.message.header(header).and_then(key::read_header);
         let moved: Option<Box<Moved>> = match row.operation {
             Operation::Delete => other_key("__debezium.newkey").map(|key| Moved::To { key, at }.into()),
@@ -184,7 +184,7 @@ impl Reading<'_> {
             before: row.before,
             after: row.after,
             version,
-            ts_ms: times.into_iter().flatten().find_map(|time| time.parse().ok()).unwrap_or(self.message.timestamp_ms),
+            ts_ms: times.into_iter().flatten().find_map(whole_number).unwrap_or(self.message.timestamp_ms),
             origin: self.message.origin.clone(),
             moved,
         }))

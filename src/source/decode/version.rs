@@ -4,7 +4,7 @@ use super::LaneMemory;
 use super::metadata::Metadata;
 use super::settings::{DecodeSettings, Format, VersionFrom};
 use super::shape::Envelope;
-use crate::event::fields::{bare, digits, find};
+use crate::event::fields::{bare, digits, find, whole_number};
 use crate::event::time;
 use crate::event::{Message, Version};
 
@@ -145,7 +145,7 @@ fn postgres(metadata: &Metadata<&str>, lane: &mut LaneMemory) -> Result<Option<V
     let Some(sequence) = metadata.sequence else { return lsn(metadata) };
     let (last_commit, sequence_lsn) = sequence_parts(sequence).ok_or_else(|| not_a_version("source.sequence"))?;
     let lsn = match metadata.lsn {
-        Some(lsn) => Some(lsn.parse().map_err(|_| not_a_version("source.lsn"))?),
+        Some(lsn) => Some(whole_number(lsn).ok_or_else(|| not_a_version("source.lsn"))?),
         // Rows of an incremental snapshot: the sequence is that of the watermark they were read at.
         None => sequence_lsn.or(last_commit),
     };
@@ -192,7 +192,7 @@ fn sequence_parts(sequence: &str) -> Option<(Option<u64>, Option<u64>)> {
     let rest = sequence.strip_prefix(r#"[\""#).and_then(|rest| rest.strip_suffix(r#"\"]"#));
     if let Some((first, second)) = rest.and_then(|rest| rest.split_at_checked(digits(rest.as_bytes())))
         && let Some(second) = second.strip_prefix(r#"\",\""#)
-        && let (Ok(first), Ok(second)) = (first.parse(), second.parse())
+        && let (Some(first), Some(second)) = (whole_number(first), whole_number(second))
     {
         return Some((Some(first), Some(second)));
     }

@@ -39,6 +39,8 @@ pub(super) struct Reader {
     batch_bytes: usize,
     /// Where keys and values are copied to, one behind the other: one allocation for many messages.
     chunk: BytesMut,
+    /// The lengths of key and value of the last messages of the batch, which lie in the chunk and are yet to be told where.
+    in_chunk: Vec<[Option<usize>; 2]>,
     /// The partition of the last message: most come in runs.
     current: Option<Reading>,
     paused: bool,
@@ -54,6 +56,7 @@ impl Reader {
             batch: Vec::new(),
             batch_bytes: 0,
             chunk: BytesMut::new(),
+            in_chunk: Vec::new(),
             current: None,
             paused: false,
             check_at: None,
@@ -111,6 +114,7 @@ impl Reader {
     /// Partitions came or went: what is remembered of the last one may be wrong, and new ones know nothing of the pause.
     fn after_rebalance(&mut self) {
         self.keep_position();
+        self.share_chunk();
         self.current = None;
         let ours: HashSet<Lane> = self.shared.lanes().all().map(|reading| Arc::clone(&reading.lane)).collect();
         self.batch.retain(|message| ours.contains(&message.lane));
@@ -130,15 +134,39 @@ impl Reader {
         let offset = u64::try_from(message.offset()).unwrap_or_default();
         current.position = Some(offset + 1);
         current.beyond = 0;
-        let message = owned(message, current, offset, &mut self.chunk);
-        self.batch_bytes += message.size_bytes();
-        self.batch.push(message);
+        let owned = owned(message, current, offset);
+        let parts = [message.key(), message.payload()];
+        let bytes: usize = parts.iter().flatten().map(|part| part.len()).sum();
+        if self.chunk.capacity() - self.chunk.len() < bytes {
+            self.share_chunk();
+            self.chunk = BytesMut::with_capacity(CHUNK_BYTES.max(bytes));
+        }
+        parts.iter().flatten().for_each(|part| self.chunk.extend_from_slice(part));
+        self.in_chunk.push(parts.map(|part| part.map(<[u8]>::len)));
+        self.batch_bytes += owned.size_bytes() + bytes;
+        self.batch.push(owned);
+    }
+
+    /// Gives the messages their shares of the chunk. All at once: the pipeline counts the same shares, and each step of either costs the other.
+    fn share_chunk(&mut self) {
+        let chunk = self.chunk.split().freeze();
+        let first = self.batch.len().saturating_sub(self.in_chunk.len());
+        let mut end = 0;
+        let mut share = |length: usize| {
+            let start = end;
+            end += length;
+            chunk.slice(start..end)
+        };
+        for (message, [key, value]) in self.batch.iter_mut().skip(first).zip(self.in_chunk.drain(..)) {
+            (message.key, message.value) = (key.map(&mut share), value.map(&mut share));
+        }
     }
 
     /// Gives what was read to the pipeline.
     fn hand_over(&mut self) {
         self.keep_position();
         if !self.batch.is_empty() {
+            self.share_chunk();
             self.batch_bytes = 0;
             self.shared.handover.give(std::mem::take(&mut self.batch));
             self.shared.troubles.set_brokers(None);
@@ -320,24 +348,17 @@ pub(super) fn judge(lane: &str, position: u64, low: u64, high: u64) -> Judgement
     Judgement::There
 }
 
-fn owned(message: &BorrowedMessage<'_>, reading: &Reading, offset: u64, chunk: &mut BytesMut) -> Message {
+/// The message without its key and value.
+fn owned(message: &BorrowedMessage<'_>, reading: &Reading, offset: u64) -> Message {
     Message {
         lane: Arc::clone(&reading.lane),
         position: offset + 1,
         origin: Origin { topic: Arc::clone(&reading.topic), partition: reading.partition, offset },
         timestamp_ms: message.timestamp().to_millis().and_then(|ms| u64::try_from(ms).ok()).unwrap_or_default(),
-        key: message.key().map(|key| copied(key, chunk)),
-        value: message.payload().map(|value| copied(value, chunk)),
+        key: None,
+        value: None,
         headers: owned_headers(message),
     }
-}
-
-fn copied(bytes: &[u8], chunk: &mut BytesMut) -> Bytes {
-    if chunk.capacity() < bytes.len() {
-        *chunk = BytesMut::with_capacity(CHUNK_BYTES.max(bytes.len()));
-    }
-    chunk.extend_from_slice(bytes);
-    chunk.split().freeze()
 }
 
 /// The binding panics on the name of a header that is not UTF-8. Such headers are left out: no event depends on them.
