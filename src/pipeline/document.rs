@@ -82,7 +82,7 @@ pub fn plan(
     let outputs = match <[Output; 1]>::try_from(outputs) {
         // As nearly all changes are: nothing else can be left behind.
         Ok([Output::Index { target, body }]) if planner.is_the_only(&target) => {
-            planner.put(&target, Some(body));
+            planner.put_at((!planner.lineage.documents.is_empty()).then_some(0), &target, Some(body));
             return planner.unchanged;
         }
         Ok(only) => only.into(),
@@ -159,6 +159,11 @@ impl Planner<'_> {
 
     fn put(&mut self, target: &Target, body: Option<JsonText>) {
         let place = self.lineage.documents.iter().position(|document| self.is_same(document, target) && has_routing(document, target));
+        self.put_at(place, target, body);
+    }
+
+    /// The same, where it is known which of the documents it is.
+    fn put_at(&mut self, place: Option<usize>, target: &Target, body: Option<JsonText>) {
         let last = place.and_then(|place| self.lineage.documents.get(place));
         let body_hash = body.as_ref().map(|body| xxh3_64(body.as_bytes()));
         if last.is_some_and(|last| last.is_live && body_hash.is_some() && last.body_hash == body_hash) {
@@ -166,8 +171,8 @@ impl Planner<'_> {
             return;
         }
         // Sinks that know no routing, and shards that two routings share, have one document of that id.
-        let known = self.lineage.documents.iter().filter(|document| self.is_same(document, target));
-        let last = known.max_by_key(|document| document.version);
+        let others = || self.lineage.documents.iter().filter(|document| self.is_same(document, target));
+        let last = last.filter(|_| self.lineage.documents.len() == 1).or_else(|| others().max_by_key(|document| document.version));
         let version = DocumentVersion::after(self.change.version, last.map(|last| last.version));
         let is_lowered = self.is_provisional && last.is_none_or(|last| last.is_lowered || last.version < lowered(version));
         let key = self.change.key.as_ref().map(|key| &*key.id);

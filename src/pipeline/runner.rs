@@ -72,8 +72,6 @@ struct Flow {
     at_work: VecDeque<Work>,
     /// What is answered and yet to be committed.
     answers: Option<Uncommitted>,
-    /// When that is due.
-    commits_at: Option<Instant>,
     with_sink: FuturesOrdered<Delivery>,
     /// The last batch that was answered.
     answered: Answered,
@@ -96,6 +94,9 @@ impl Runner {
         let mut flow = Flow { beyond: self.beyond(), has_replays, ..Flow::default() };
         let mut tick = tokio::time::interval(limits::SETTLE_INTERVAL);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // One for the life of the loop: a new timer in each turn would wake another thread.
+        let mut commits = tokio::time::interval(limits::COMMIT_INTERVAL);
+        commits.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stored = self.positions.all();
         // The run before may have ended between a commit and its sync.
         self.sync()?;
@@ -104,9 +105,6 @@ impl Runner {
         // Windows want to know which lanes there are before they hear of the first event.
         self.look_around(&mut flow)?;
         loop {
-            if flow.commits_at.is_some_and(|at| at <= Instant::now()) {
-                self.commit_all(&mut flow)?;
-            }
             let control = *self.control.borrow_and_update();
             flow.has_replays |= control.replays != flow.replays;
             flow.replays = control.replays;
@@ -132,7 +130,7 @@ impl Runner {
             let waits = flow.waiting_since.and_then(|since| since.checked_add(self.batch.max_wait));
             let emits = self.processor.windows.as_ref().and_then(Windows::emits_at);
             // What is due already waits for something else.
-            let wait_until = [waits, emits, flow.commits_at].into_iter().flatten().filter(|until| *until > Instant::now()).min();
+            let wait_until = [waits, emits].into_iter().flatten().filter(|until| *until > Instant::now()).min();
             tokio::select! {
                 biased;
                 Some(delivered) = flow.with_sink.next(), if !flow.with_sink.is_empty() => {
@@ -152,6 +150,7 @@ impl Runner {
                 }
                 positions = flow.settling.durable(), if flow.settling.is_under_way() => self.settled(&positions?),
                 _ = tick.tick() => self.look_around(&mut flow)?,
+                _ = commits.tick(), if flow.answers.is_some() => self.commit_all(&mut flow)?,
                 changed = self.control.changed() => changed.map_err(|_| Failure::bug("nobody holds the pipeline's control"))?,
                 arrival = self.source.next(), if reads => self.receive(&mut flow, arrival?),
                 () = tokio::time::sleep_until(wait_until.unwrap_or_else(Instant::now)),
@@ -299,15 +298,10 @@ impl Runner {
         if !work.effects.may_wait() {
             self.commit_all(flow)?;
         }
-        if Uncommitted::add(&mut flow.answers, work) {
-            return self.commit_all(flow);
-        }
-        flow.commits_at.get_or_insert_with(|| Instant::now() + limits::COMMIT_INTERVAL);
-        Ok(())
+        if Uncommitted::add(&mut flow.answers, work) { self.commit_all(flow) } else { Ok(()) }
     }
 
     fn commit_all(&mut self, flow: &mut Flow) -> Result<(), Failure> {
-        flow.commits_at = None;
         let Some(Uncommitted { number, effects, ts_ms }) = flow.answers.take() else { return Ok(()) };
         let timer = self.metrics.stage("commit");
         // A position may go back: a file may be made anew.

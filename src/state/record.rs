@@ -169,28 +169,48 @@ pub(super) fn encode_row(record: &RowRecord, buffer: &mut Vec<u8>) -> Result<(),
     if !measured.is_empty() {
         return encode_into(record, buffer);
     }
-    buffer.clear();
-    push_number(buffer, version.first);
-    push_number(buffer, version.second);
+    let mut bytes = ShortBytes { bytes: [0; 48], end: 0 };
+    bytes.number(version.first);
+    bytes.number(version.second);
     // Not deleted; one document, without names.
-    buffer.extend_from_slice(&[0, 1, 0]);
-    push_number(buffer, written.0);
+    bytes.push_all([0, 1, 0]);
+    bytes.number(written.0);
     // Not lowered; a hash.
-    buffer.extend_from_slice(&[0, 1]);
-    push_number(buffer, *hash);
+    bytes.push_all([0, 1]);
+    bytes.number(*hash);
     // Live; nothing provisional; nothing measured.
-    buffer.extend_from_slice(&[1, 0, 0]);
+    bytes.push_all([1, 0, 0]);
+    buffer.clear();
+    buffer.extend_from_slice(bytes.bytes.get(..bytes.end).unwrap_or_default());
     Ok(())
 }
 
-/// A number as postcard writes it: seven bits a byte, the lowest first.
-fn push_number(buffer: &mut Vec<u8>, number: u64) {
-    let length = number.checked_ilog2().map_or(1, |highest_bit| highest_bit as usize / 7 + 1);
-    let mut bytes: [u8; 10] = std::array::from_fn(|place| (number >> (7 * place)) as u8 | 0x80);
-    if let Some(last) = bytes.get_mut(length - 1) {
-        *last &= 0x7f;
+/// What has room for four numbers and eight bytes more.
+struct ShortBytes {
+    bytes: [u8; 48],
+    end: usize,
+}
+
+impl ShortBytes {
+    fn push(&mut self, byte: u8) {
+        if let Some(place) = self.bytes.get_mut(self.end) {
+            *place = byte;
+            self.end += 1;
+        }
     }
-    buffer.extend_from_slice(bytes.get(..length).unwrap_or_default());
+
+    fn push_all<const N: usize>(&mut self, bytes: [u8; N]) {
+        bytes.into_iter().for_each(|byte| self.push(byte));
+    }
+
+    /// A number as postcard writes it: seven bits a byte, the lowest first.
+    fn number(&mut self, mut number: u64) {
+        while number > 0x7f {
+            self.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        self.push(number as u8);
+    }
 }
 
 /// A record from its bytes.

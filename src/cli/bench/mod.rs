@@ -63,6 +63,9 @@ pub struct BenchOptions {
     /// Write to this search server, whose index rowmill-bench is made anew, in place of a null bulk server
     #[arg(long)]
     pub url: Option<String>,
+    /// So many pipelines in one process, each of which reads all events and writes an index of its own
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..), conflicts_with = "url")]
+    pub pipelines: u64,
     /// Measure so many times, and give medians
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
     pub runs: u64,
@@ -185,7 +188,7 @@ async fn of_file(options: &BenchOptions, dir: &Path) -> Result<Value, String> {
     events::write_events(&events, &shape)?;
     let target = Target::of(options).await?;
     let finished = rowmill(options, dir, plan::file_source(&events), &target).await?;
-    target.checked(&shape, shape.counts().0, &finished).await
+    target.checked(&shape, shape.counts().0, options.pipelines, &finished).await
 }
 
 /// The same from a topic, also by another program than this.
@@ -204,11 +207,12 @@ async fn of_topic(options: &BenchOptions, dir: &Path, broker: &broker::Broker) -
     if options.kafka.delete_topics {
         broker.delete(&topic).await?;
     }
-    target.checked(&shape, messages, &finished).await
+    target.checked(&shape, messages, options.pipelines, &finished).await
 }
 
 async fn rowmill(options: &BenchOptions, dir: &Path, source: String, target: &Target) -> Result<Finished, String> {
-    let plan = Plan { source, module: options.module.as_deref(), keep: &options.keep, sink_url: &target.url(), state: "state" };
+    let BenchOptions { pipelines, module, keep, .. } = options;
+    let plan = Plan { pipelines: *pipelines, source, module: module.as_deref(), keep, sink_url: &target.url(), state: "state" };
     Child::start(&plan.write(dir)?, true)?.finish().await
 }
 
@@ -236,19 +240,20 @@ impl Target {
         }
     }
 
-    /// The figures, if what is there in the end is what the events come to.
-    async fn checked(&self, shape: &Shape, messages: u64, finished: &Finished) -> Result<Value, String> {
+    /// The figures, if what is there in the end is what the events come to, of which there are `messages` for each of the pipelines.
+    async fn checked(&self, shape: &Shape, messages: u64, pipelines: u64, finished: &Finished) -> Result<Value, String> {
+        let messages = messages * pipelines;
         let (live, mut figures) = match self {
             Self::Null(sink) => (sink.live(), figures(messages, finished, Some(sink))),
             Self::Real(url) => (Server::connect(url).await?.count().await?, figures(messages, finished, None)),
         };
-        let expected = shape.counts().1;
+        let expected = shape.counts().1 * pipelines;
         if live != expected {
             return Err(format!("{live} documents are there in the end instead of {expected}: run with RUST_LOG=info to see why"));
         }
         if let Some(figures) = figures.as_object_mut() {
             // Messages less tombstones: what a loader would send.
-            figures.insert("documents_per_second".to_owned(), (shape.events as f64 / finished.seconds).round().into());
+            figures.insert("documents_per_second".to_owned(), ((shape.events * pipelines) as f64 / finished.seconds).round().into());
         }
         Ok(figures)
     }

@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::INDEX;
 
-/// A pipeline with the defaults of everything that is not measured.
+/// A pipeline, or several, with the defaults of everything that is not measured.
 pub struct Plan<'a> {
+    /// How many, each of which reads everything and writes an index of its own.
+    pub pipelines: u64,
     /// A table of the configuration, by [`file_source`] or [`kafka_source`].
     pub source: String,
     /// The transform; without it the row itself is the document.
@@ -25,10 +27,15 @@ impl Plan<'_> {
         let module = self.module.map(|module| std::path::absolute(module).unwrap_or_else(|_| module.to_owned()));
         let transform =
             module.map_or_else(String::new, |module| format!("[pipelines.bench.transform]\nmodule = \"{}\"\n", module.display()));
-        let text = format!(
-            "[server]\nlisten = \"off\"\n[state]\ndir = \"{state}\"\n{source}\n{transform}\
-             [pipelines.bench.state]\nkeep = \"{keep}\"\n[pipelines.bench.sink.elasticsearch]\nurl = \"{sink_url}\"\nindex = \"{INDEX}\"\n"
+        let pipeline = format!(
+            "{source}\n{transform}[pipelines.bench.state]\nkeep = \"{keep}\"\n\
+             [pipelines.bench.sink.elasticsearch]\nurl = \"{sink_url}\"\nindex = \"{INDEX}\"\n"
         );
+        let mut text = format!("[server]\nlisten = \"off\"\n[state]\ndir = \"{state}\"\n{pipeline}");
+        for number in 2..=self.pipelines {
+            let other = pipeline.replace("[pipelines.bench.", &format!("[pipelines.bench-{number}."));
+            text += &other.replace(&format!("\"{INDEX}\""), &format!("\"{INDEX}-{number}\""));
+        }
         let path = dir.join(format!("{state}.toml"));
         std::fs::write(&path, text).map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
         Ok(path)

@@ -56,7 +56,7 @@ pub async fn preload(options: &BenchOptions, dir: &Path, broker: &Broker, keys: 
 
 fn plan<'a>(options: &'a BenchOptions, broker: &Broker, topics: &[&str], sink_url: &'a str) -> Plan<'a> {
     let source = kafka_source(&broker.address, topics);
-    Plan { source, module: options.module.as_deref(), keep: &options.keep, sink_url, state: "state-keys" }
+    Plan { pipelines: 1, source, module: options.module.as_deref(), keep: &options.keep, sink_url, state: "state-keys" }
 }
 
 async fn caught_up(options: &BenchOptions, dir: &Path, broker: &Broker, topics: &[&str], sink: &NullBulk) -> Result<Finished, String> {
