@@ -140,6 +140,8 @@ impl Runner {
                     }
                 }
                 Some(Swap { transform, done }) = self.swaps.recv() => {
+                    // What the old code made must not be made again by the new one, at the same version.
+                    self.commit_all(&mut flow)?;
                     transform.announce();
                     self.processor.transformer = Transformer::Guest(transform);
                     if let Some(windows) = &mut self.processor.windows {
