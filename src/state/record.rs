@@ -161,7 +161,9 @@ pub(super) fn encode_into<T: Serialize>(record: &T, buffer: &mut Vec<u8>) -> Res
 /// The bytes of a row's record. Nearly all are of one kind, and are written here without a walk through their types; `encode_into` would write the
 /// very same.
 pub(super) fn encode_row(record: &RowRecord, buffer: &mut Vec<u8>) -> Result<(), StateError> {
-    let RowRecord { version, deleted_ms: None, documents, provisional: None, measured } = record else { return encode_into(record, buffer) };
+    let RowRecord { version, deleted_ms: None, documents, provisional: None, measured } = record else {
+        return encode_into(record, buffer);
+    };
     let [DocumentRecord { names: None, version: written, is_lowered: false, body_hash: Some(hash), is_live: true }] = documents.as_slice()
     else {
         return encode_into(record, buffer);

@@ -357,7 +357,7 @@ fn family_options(name: &str, block_cache: &BlockCache, retention_ms: u64, clock
 }
 
 /// Options by which a memtable remembers where the last key of each pipeline went in. A commit writes keys in their order, so the next place is
-/// near, and is found with a quarter of the comparisons. The binding has no other way to set it.
+/// near, and is found with a third fewer comparisons. The binding has no other way to set it.
 fn by_pipeline() -> Options {
     Options::default().get_options_from_string("memtable_insert_with_hint_prefix_extractor=rocksdb.FixedPrefix.4").unwrap_or_default()
 }

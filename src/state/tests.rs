@@ -372,3 +372,13 @@ fn the_state_can_be_looked_at_beside_its_writer() {
     stage_and_commit(&mut state, 2, effects);
     assert_eq!(seen(&state, "1"), (Some(2), Some("b".to_owned())), "the writer goes on");
 }
+
+#[test]
+fn memtables_remember_where_the_last_key_of_a_pipeline_went() {
+    let dir = tempfile::tempdir().unwrap();
+    let _store = open(dir.path());
+    let files = std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().path());
+    let options = files.filter(|file| file.file_name().unwrap().to_string_lossy().starts_with("OPTIONS-")).max().unwrap();
+    let told = std::fs::read_to_string(options).unwrap();
+    assert!(told.contains("memtable_insert_with_hint_prefix_extractor=rocksdb.FixedPrefix.4"), "{told}");
+}

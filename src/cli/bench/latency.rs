@@ -38,7 +38,8 @@ async fn measure(options: &BenchOptions, dir: &Path, broker: &Broker, topic: &st
         None => {
             let state = format!("state-{topic}");
             let source = kafka_source(&broker.address, &[topic]);
-            let plan = Plan { pipelines: 1, source, module: options.module.as_deref(), keep: &options.keep, sink_url: &sink.url(), state: &state };
+            let plan =
+                Plan { pipelines: 1, source, module: options.module.as_deref(), keep: &options.keep, sink_url: &sink.url(), state: &state };
             Child::start(&plan.write(dir)?, false)?
         }
     };

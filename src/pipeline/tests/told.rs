@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::faults::fates;
 use super::{Bench, Fate, MemorySink, Scripted, envelope, row};
 use crate::event::{Action, DocumentVersion, Write};
-use crate::limits::INDEXES_KNOWN_MAX;
+use crate::limits::{COMMIT_INTERVAL, INDEXES_KNOWN_MAX};
 use crate::pipeline::control::{Control, Ended};
 use crate::pipeline::status::RunState;
 use crate::sink::WriteError;
@@ -169,4 +169,30 @@ async fn what_must_wait_does_not_keep_the_rest_of_its_batch() {
     answered.send(()).unwrap();
     assert_eq!(delivery.await.unwrap().len(), 3);
     assert_eq!(*bench.sink.writes.lock().unwrap(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_answered_is_committed_together_a_tenth_of_a_second_later() {
+    let mut bench = Bench::new(Keep::Versions, MemorySink::default());
+    bench.batch_documents = 1;
+    for id in 1..=20 {
+        bench.change(0, "c", 100 + id, id, row(id, "x"));
+    }
+    let store = bench.store();
+    let (_control, told) = watch::channel(Control::default());
+    let source = Scripted { stays: true, ..Scripted::new(bench.messages.iter().map(|message| vec![message.clone()])) };
+    let runner = bench.runner(&store, Box::new(source), told);
+    let looks = async {
+        tokio::time::sleep(COMMIT_INTERVAL / 2).await;
+        let (written, uncommitted) = (bench.sink.live().len(), bench.unread(&store).len());
+        tokio::time::sleep(COMMIT_INTERVAL).await;
+        (written, uncommitted, bench.unread(&store).len())
+    };
+    let (written, uncommitted, left) = tokio::select! {
+        ended = runner.run() => panic!("{ended:?}"),
+        looked = looks => looked,
+    };
+    assert_eq!((written, left), (20, 0));
+    // The first may have come at the time of a commit.
+    assert!(uncommitted >= 15, "{uncommitted}");
 }
