@@ -208,14 +208,12 @@ impl Runner {
                 if !flow.at_work.is_empty() {
                     return Ok(());
                 }
-                self.commit_all(flow)?;
                 self.replay(flow)?;
                 continue;
             }
             if self.must_emit(flow) {
                 if flow.at_work.is_empty() {
                     // What it shows is committed.
-                    self.commit_all(flow)?;
                     self.emit(flow)?;
                     continue;
                 }
@@ -229,6 +227,7 @@ impl Runner {
                 if !flow.at_work.is_empty() {
                     return Ok(());
                 }
+                // It deletes what is committed.
                 self.commit_all(flow)?;
                 self.truncate(flow)?;
                 continue;

@@ -147,14 +147,14 @@ impl MovedRow {
 
 /// The bytes of a record. Postcard: small, and stable by its specification.
 pub(super) fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, StateError> {
-    postcard::to_stdvec(record).map_err(|error| StateError::Corrupt(format!("a record cannot be encoded: {error}")))
+    postcard::to_stdvec(record).map_err(|error| unencodable(&error))
 }
 
 /// The same into a buffer that is used again.
 pub(super) fn encode_into<T: Serialize>(record: &T, buffer: &mut Vec<u8>) -> Result<(), StateError> {
     buffer.clear();
     let written = postcard::to_extend(record, std::mem::take(buffer));
-    *buffer = written.map_err(|error| StateError::Corrupt(format!("a record cannot be encoded: {error}")))?;
+    *buffer = written.map_err(|error| unencodable(&error))?;
     Ok(())
 }
 
@@ -171,48 +171,17 @@ pub(super) fn encode_row(record: &RowRecord, buffer: &mut Vec<u8>) -> Result<(),
     if !measured.is_empty() {
         return encode_into(record, buffer);
     }
-    let mut bytes = ShortBytes { bytes: [0; 48], end: 0 };
-    bytes.number(version.first);
-    bytes.number(version.second);
-    // Not deleted; one document, without names.
-    bytes.push_all([0, 1, 0]);
-    bytes.number(written.0);
-    // Not lowered; a hash.
-    bytes.push_all([0, 1]);
-    bytes.number(*hash);
-    // Live; nothing provisional; nothing measured.
-    bytes.push_all([1, 0, 0]);
+    // Not deleted; one document, without names; not lowered, with a hash; live; nothing provisional, nothing measured.
+    let record = (version.first, version.second, [0_u8, 1, 0], written.0, [0_u8, 1], hash, [1_u8, 0, 0]);
+    let mut bytes = [0; 48];
+    let written = postcard::to_slice(&record, &mut bytes).map_err(|error| unencodable(&error))?;
     buffer.clear();
-    buffer.extend_from_slice(bytes.bytes.get(..bytes.end).unwrap_or_default());
+    buffer.extend_from_slice(written);
     Ok(())
 }
 
-/// What has room for four numbers and eight bytes more.
-struct ShortBytes {
-    bytes: [u8; 48],
-    end: usize,
-}
-
-impl ShortBytes {
-    fn push(&mut self, byte: u8) {
-        if let Some(place) = self.bytes.get_mut(self.end) {
-            *place = byte;
-            self.end += 1;
-        }
-    }
-
-    fn push_all<const N: usize>(&mut self, bytes: [u8; N]) {
-        bytes.into_iter().for_each(|byte| self.push(byte));
-    }
-
-    /// A number as postcard writes it: seven bits a byte, the lowest first.
-    fn number(&mut self, mut number: u64) {
-        while number > 0x7f {
-            self.push(number as u8 | 0x80);
-            number >>= 7;
-        }
-        self.push(number as u8);
-    }
+fn unencodable(error: &postcard::Error) -> StateError {
+    StateError::Corrupt(format!("a record cannot be encoded: {error}"))
 }
 
 /// A record from its bytes.

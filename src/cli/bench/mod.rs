@@ -89,16 +89,16 @@ pub struct KafkaOptions {
     #[arg(long, default_value = "none")]
     pub compression: String,
     /// Measure latency too, at these rates of events per second (1000,5000,20000)
-    #[arg(long, value_delimiter = ',', requires = "brokers", conflicts_with = "url")]
+    #[arg(long, value_delimiter = ',', requires = "brokers", conflicts_with_all = ["url", "pipelines"])]
     pub rate: Vec<u64>,
     /// Seconds of a latency run; the first three are not counted and come on top
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     pub seconds: u64,
     /// First make so many rows known, then measure changes of them (--events) and a restart
-    #[arg(long, value_name = "KEYS", requires = "brokers", conflicts_with = "url")]
+    #[arg(long, value_name = "KEYS", requires = "brokers", conflicts_with_all = ["url", "pipelines"])]
     pub preload: Option<u64>,
     /// Measure this program in place of Rowmill: it is started as PROGRAM BROKERS TOPIC URL INDEX
-    #[arg(long, value_name = "PROGRAM", requires = "brokers", conflicts_with_all = ["preload", "url"])]
+    #[arg(long, value_name = "PROGRAM", requires = "brokers", conflicts_with_all = ["preload", "url", "pipelines"])]
     pub peer: Option<PathBuf>,
     /// Remove the topics afterwards
     #[arg(long)]

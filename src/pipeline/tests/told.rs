@@ -196,3 +196,16 @@ async fn what_is_answered_is_committed_together_a_tenth_of_a_second_later() {
     // The first may have come at the time of a commit.
     assert!(uncommitted >= 15, "{uncommitted}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_truncate_takes_what_was_answered_just_before_it() {
+    let mut bench = Bench::new(Keep::Versions, MemorySink::default());
+    bench.batch_documents = 1;
+    for id in 1..=20 {
+        bench.change(0, "c", 100 + id, id, row(id, "x"));
+    }
+    bench.put(0, Value::Null, Some(envelope("t", 200, 1, Value::Null)), &[]);
+    bench.change(0, "c", 300, 21, row(21, "after"));
+    assert_eq!(bench.run().await, Ok(Ended::CaughtUp));
+    assert_eq!(bench.sink.bodies().into_keys().collect::<Vec<_>>(), ["items/21"]);
+}
