@@ -74,13 +74,14 @@ impl Session {
 
 impl Sessions {
     /// Adds a measure: to the session it falls into, to one of its own, or joining several.
-    /// False: it is too late, at that watermark; a session that is closed does not change.
+    /// False: it is too late, at that watermark. A session that is closed does not change, and none begins where one may be closed: its
+    /// start, which tells it from others, could be the same.
     pub fn add(&mut self, settings: &AggregateSettings, measure: &Measure, time_ms: u64, gap_ms: u64, watermark_ms: u64) -> bool {
         let mut session = Session::of(settings, measure, time_ms);
         let is_open = |session: &Session| settings.closes_at(session.end_ms(gap_ms)) > watermark_ms;
         let is_near =
             |other: &Session| is_open(other) && other.first_ms <= time_ms.saturating_add(gap_ms) && time_ms <= other.end_ms(gap_ms);
-        if !is_open(&session) && !self.open.iter().any(is_near) {
+        if !is_open(&session) && !self.open.iter().any(|other| is_near(other) && other.first_ms <= time_ms) {
             return false;
         }
         let (near, apart) = std::mem::take(&mut self.open).into_iter().partition(is_near);
@@ -162,11 +163,14 @@ mod tests {
             assert!(!sessions.add(&settings, &measure(2), 101, GAP, 116), "too late for any");
             assert!(sessions.add(&settings, &measure(3), 108, GAP, 116), "a session of its own");
             assert_eq!(shown(&sessions, &settings), [(100, 101, 2), (108, 108, 1)]);
-            assert!(sessions.add(&settings, &measure(4), 103, GAP, 119), "late, but its session is open");
-            assert_eq!(shown(&sessions, &settings), [(100, 101, 2), (103, 108, 2)]);
+            assert!(!sessions.add(&settings, &measure(4), 100, GAP, 119), "within reach of the second, which would begin as the first did");
+            assert!(!sessions.add(&settings, &measure(4), 103, GAP, 119));
+            assert!(sessions.add(&settings, &measure(5), 104, GAP, 118), "before it, in time");
+            assert!(sessions.add(&settings, &measure(6), 106, GAP, 122), "late, but within a session that is open");
+            assert_eq!(shown(&sessions, &settings), [(100, 101, 2), (104, 108, 3)]);
             if !append_only {
-                assert!(!sessions.take_back(&settings, &measure(0), 100, GAP, 119));
-                assert!(sessions.take_back(&settings, &measure(4), 103, GAP, 119));
+                assert!(!sessions.take_back(&settings, &measure(0), 100, GAP, 122));
+                assert!(sessions.take_back(&settings, &measure(6), 106, GAP, 122));
             }
         }
     }

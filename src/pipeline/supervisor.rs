@@ -18,7 +18,7 @@ use crate::pipeline::shelf::Shelf;
 use crate::pipeline::supervised::{Pipeline, supervise};
 use crate::sink::SinkContext;
 use crate::state::Store;
-use crate::transform::Engine;
+use crate::transform::{COMPILED_DIR, Engine};
 
 /// Why nothing is begun any more.
 pub(super) const SHUTTING_DOWN: &str = "the process is shutting down: start it again first";
@@ -76,7 +76,7 @@ impl Pipelines {
     /// there when it started.
     pub fn start(plan: Plan, registry: &Registry, clock: &Clock, until_caught_up: bool) -> Result<Self, Failure> {
         let store = Store::open(&plan.state, clock)?;
-        let engine = Engine::new(Some(&plan.state.dir.join("compiled")))?;
+        let engine = Engine::new(Some(&plan.state.dir.join(COMPILED_DIR)))?;
         let process = Metrics::new(registry.clone(), "");
         let state_bytes = process.process_gauge("rowmill_state_bytes", "Bytes of the state on disk.");
         let reloads = process.process_counters("rowmill_config_reloads_total", "Readings of a configuration anew.", &["result"]);

@@ -339,6 +339,9 @@ fn family_options(name: &str, block_cache: &BlockCache, retention_ms: u64, clock
     let clock = clock.clone();
     match name {
         family::VERSIONS => {
+            // New rows are looked for in vain, in every memtable: some ten bits for each that it may hold say so at once.
+            options.set_memtable_whole_key_filtering(true);
+            options.set_memtable_prefix_bloom_ratio(0.02);
             options.set_periodic_compaction_seconds(COMPACT_AGAIN_SECONDS);
             // Numbers and hashes, changed at random: there is little to compress, and to keep levels in order would write each many times.
             options.set_compression_type(DBCompressionType::None);

@@ -13,6 +13,9 @@ use crate::error::Failure;
 use crate::limits::{COMPILED_BYTES_MAX, EPOCH_TICK};
 use crate::transform::host::{self, Guest};
 
+/// Where a process keeps compiled code, in the folder of its state.
+pub const COMPILED_DIR: &str = "compiled";
+
 /// What all modules of a process share. Cheap to clone; the last clone dropped stops its thread.
 #[derive(Clone)]
 pub struct Engine {

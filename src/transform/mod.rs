@@ -42,7 +42,7 @@ use crate::error::Failure;
 use crate::event::{Change, JsonText, Measure};
 
 pub use component::{Component, Unfit};
-pub use engine::Engine;
+pub use engine::{COMPILED_DIR, Engine};
 pub use guest::Transform;
 pub use memory::MemoryStore;
 pub use metrics::TransformMetrics;

@@ -25,6 +25,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
+use crate::transform::COMPILED_DIR;
+
 use super::{DONE, failed, say};
 use child::{Child, Finished};
 use events::{Shape, Story};
@@ -213,6 +215,10 @@ async fn of_topic(options: &BenchOptions, dir: &Path, broker: &broker::Broker) -
 async fn rowmill(options: &BenchOptions, dir: &Path, source: String, target: &Target) -> Result<Finished, String> {
     let BenchOptions { pipelines, module, keep, .. } = options;
     let plan = Plan { pipelines: *pipelines, source, module: module.as_deref(), keep, sink_url: &target.url(), state: "state" };
+    // As at every start but the first: what is compiled once is in no program's figures.
+    if let Some(module) = module {
+        guests::compiled(module, &dir.join(plan.state).join(COMPILED_DIR))?;
+    }
     Child::start(&plan.write(dir)?, true)?.finish().await
 }
 
