@@ -53,7 +53,8 @@ async fn measure(options: &BenchOptions, dir: &Path, broker: &Broker, topic: &st
     }
     let total = rate * (WARM_UP.as_secs() + options.kafka.seconds);
     let began = Instant::now();
-    let producing = std::thread::spawn(move || produce_steadily(producer, writer, rate, total));
+    let burst = options.kafka.burst;
+    let producing = std::thread::spawn(move || produce_steadily(producer, writer, rate, burst, total));
     tokio::time::sleep_until(began + WARM_UP).await;
     let (from, cpu_before) = (Instant::now(), child.cpu_seconds());
     while !producing.is_finished() {
@@ -64,10 +65,10 @@ async fn measure(options: &BenchOptions, dir: &Path, broker: &Broker, topic: &st
     await_documents(&sink, total + 1, LAST_ANSWERS).await;
     child.stop().await.or_else(|problem| if options.kafka.peer.is_some() { Ok(()) } else { Err(problem) })?;
     let warm: Vec<(u64, Instant)> = sent.into_iter().filter(|(_, at)| *at >= from).collect();
-    told(rate, &warm, sink.waits(&warm), cores)
+    told(rate, burst, &warm, sink.waits(&warm), cores)
 }
 
-fn told(rate: u64, sent: &[(u64, Instant)], mut waits: Vec<f64>, cores: f64) -> Result<Value, String> {
+fn told(rate: u64, burst: u64, sent: &[(u64, Instant)], mut waits: Vec<f64>, cores: f64) -> Result<Value, String> {
     if waits.len() < sent.len() {
         return Err(format!("only {} of {} events were answered", waits.len(), sent.len()));
     }
@@ -76,6 +77,7 @@ fn told(rate: u64, sent: &[(u64, Instant)], mut waits: Vec<f64>, cores: f64) -> 
     let at = |share: f64| waits.get(((waits.len() as f64 - 1.0) * share) as usize).map(|wait| (wait * 1000.0).round() / 1000.0);
     Ok(json!({
         "events_per_second": rate,
+        "events_at_once": burst,
         // Below it, the producer did not keep up.
         "events_per_second_sent": (sent.len() as f64 / seconds.max(f64::MIN_POSITIVE)).round(),
         "events": sent.len(),
@@ -88,12 +90,12 @@ fn told(rate: u64, sent: &[(u64, Instant)], mut waits: Vec<f64>, cores: f64) -> 
     }))
 }
 
-/// Sends creates of the keys from 1 on, each when it is due, and notes when.
-fn produce_steadily(mut producer: Producer, mut writer: Writer, rate: u64, total: u64) -> Result<Vec<(u64, Instant)>, String> {
+/// Sends creates of the keys from 1 on, each burst when its last is due, and notes when.
+fn produce_steadily(mut producer: Producer, mut writer: Writer, rate: u64, burst: u64, total: u64) -> Result<Vec<(u64, Instant)>, String> {
     let began = Instant::now();
     let mut sent = Vec::with_capacity(total as usize);
     for number in 1..=total {
-        let due = began + Duration::from_secs_f64(number as f64 / rate as f64);
+        let due = began + Duration::from_secs_f64((number.div_ceil(burst) * burst) as f64 / rate as f64);
         loop {
             let ahead = due.saturating_duration_since(Instant::now());
             if ahead.is_zero() {

@@ -93,6 +93,9 @@ pub struct KafkaOptions {
     /// Measure latency too, at these rates of events per second (1000,5000,20000)
     #[arg(long, value_delimiter = ',', requires = "brokers", conflicts_with_all = ["url", "pipelines"])]
     pub rate: Vec<u64>,
+    /// Of the latency runs: so many events at once, as a transaction of so many rows makes them, and as seldom as the rate asks for
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub burst: u64,
     /// Seconds of a latency run; the first three are not counted and come on top
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..))]
     pub seconds: u64,
