@@ -30,8 +30,10 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("fetch.wait.max.ms", "100"),
     // What librdkafka holds ahead of us, beside our own queue.
     ("queued.max.messages.kbytes", "8192"),
-    // How soon fetching goes on after that was full; the default of a second would leave the reader idle.
-    ("fetch.queue.backoff.ms", "20"),
+    // Where more than a few messages came at once (its queue is one for all partitions), more are coming: they are fetched together, a
+    // millisecond later. With a request for each, the broker and we are so busy that they queue up. Our own queue is ahead enough.
+    ("queued.min.messages", "3"),
+    ("fetch.queue.backoff.ms", "1"),
     ("fetch.max.bytes", "8388608"),
     // How soon new partitions are found.
     ("topic.metadata.refresh.interval.ms", "10000"),
