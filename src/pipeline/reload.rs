@@ -17,12 +17,12 @@ use crate::pipeline::shelf::ServedModule;
 use crate::pipeline::status::{CommandError, ModuleStatus, Replaced, ShadowReport};
 use crate::pipeline::supervised::Pipeline;
 use crate::transform::settings::TransformSettings;
-use crate::transform::{Component, Engine, KeyValues, MemoryStore, Transform, TransformMetrics};
+use crate::transform::{Component, Engine, KeyValues, MemoryStore, Transform, TransformMetrics, Transformer};
 
 /// New code on its way to the loop.
 pub struct Swap {
     /// Ready to serve.
-    pub transform: Box<Transform>,
+    pub transformer: Transformer,
     /// Told when it does.
     pub done: oneshot::Sender<()>,
 }
@@ -173,7 +173,7 @@ impl Pipeline {
         let swaps = self.swaps.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(swaps) = swaps else { return false };
         let (done, is_done) = oneshot::channel();
-        swaps.send(Swap { transform: Box::new(transform), done }).await.is_ok() && is_done.await.is_ok()
+        swaps.send(Swap { transformer: Transformer::Guest(Box::new(transform)), done }).await.is_ok() && is_done.await.is_ok()
     }
 
     fn configured_hash(&self, settings: &TransformSettings) -> Result<String, CommandError> {

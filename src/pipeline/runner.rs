@@ -35,7 +35,6 @@ use crate::pipeline::windows::Windows;
 use crate::pipeline::work::{Uncommitted, Work};
 use crate::source::decode::Decoder;
 use crate::source::{Arrival, Source, StoredPositions};
-use crate::transform::Transformer;
 
 /// All that one run of the loop holds.
 pub struct Runner {
@@ -139,11 +138,11 @@ impl Runner {
                         Delivered::LettersSent => self.commit(&mut flow)?,
                     }
                 }
-                Some(Swap { transform, done }) = self.swaps.recv() => {
+                Some(Swap { transformer, done }) = self.swaps.recv() => {
                     // What the old code made must not be made again by the new one, at the same version.
                     self.commit_all(&mut flow)?;
-                    transform.announce();
-                    self.processor.transformer = Transformer::Guest(transform);
+                    transformer.announce();
+                    self.processor.transformer = transformer;
                     if let Some(windows) = &mut self.processor.windows {
                         windows.show_all();
                     }

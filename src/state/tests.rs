@@ -374,11 +374,15 @@ fn the_state_can_be_looked_at_beside_its_writer() {
 }
 
 #[test]
-fn memtables_remember_where_the_last_key_of_a_pipeline_went() {
+fn memtables_find_places_and_new_rows_quickly() {
     let dir = tempfile::tempdir().unwrap();
     let _store = open(dir.path());
     let files = std::fs::read_dir(dir.path()).unwrap().map(|file| file.unwrap().path());
     let options = files.filter(|file| file.file_name().unwrap().to_string_lossy().starts_with("OPTIONS-")).max().unwrap();
     let told = std::fs::read_to_string(options).unwrap();
-    assert!(told.contains("memtable_insert_with_hint_prefix_extractor=rocksdb.FixedPrefix.4"), "{told}");
+    let versions = told.split("[CFOptions ").find(|part| part.starts_with("\"versions\"")).unwrap();
+    // Where the last key of a pipeline went in; and what is not there.
+    for option in ["insert_with_hint_prefix_extractor=rocksdb.FixedPrefix.4", "whole_key_filtering=true", "prefix_bloom_size_ratio=0.02"] {
+        assert!(versions.contains(&format!("memtable_{option}")), "{option}: {versions}");
+    }
 }

@@ -81,6 +81,13 @@ impl Ran {
 }
 
 impl Transformer {
+    /// Says in `rowmill_module_info` which module serves from now on, where one does.
+    pub fn announce(&self) {
+        if let Transformer::Guest(transform) = self {
+            transform.announce();
+        }
+    }
+
     /// Works on a batch of changes. Blocks: see [`Transform::run`].
     pub fn run(&mut self, changes: &[Change], store: &Arc<dyn KeyValues>) -> Result<Ran, Failure> {
         match self {

@@ -4,16 +4,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::faults::fates;
 use super::{Bench, Fate, MemorySink, Scripted, envelope, row};
 use crate::event::{Action, DocumentVersion, Write};
 use crate::limits::{COMMIT_INTERVAL, INDEXES_KNOWN_MAX};
 use crate::pipeline::control::{Control, Ended};
+use crate::pipeline::reload::Swap;
 use crate::pipeline::status::RunState;
 use crate::sink::WriteError;
 use crate::state::settings::Keep;
+use crate::transform::Transformer;
 
 /// A sink that is down for longer than any test waits.
 fn dead_sink() -> Arc<MemorySink> {
@@ -171,13 +173,19 @@ async fn what_must_wait_does_not_keep_the_rest_of_its_batch() {
     assert_eq!(*bench.sink.writes.lock().unwrap(), 3);
 }
 
-#[tokio::test(start_paused = true)]
-async fn what_is_answered_is_committed_together_a_tenth_of_a_second_later() {
+/// Twenty rows, each a batch of its own.
+fn twenty_batches() -> Bench {
     let mut bench = Bench::new(Keep::Versions, MemorySink::default());
     bench.batch_documents = 1;
     for id in 1..=20 {
         bench.change(0, "c", 100 + id, id, row(id, "x"));
     }
+    bench
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_answered_is_committed_together_a_tenth_of_a_second_later() {
+    let bench = twenty_batches();
     let store = bench.store();
     let (_control, told) = watch::channel(Control::default());
     let source = Scripted { stays: true, ..Scripted::new(bench.messages.iter().map(|message| vec![message.clone()])) };
@@ -199,13 +207,34 @@ async fn what_is_answered_is_committed_together_a_tenth_of_a_second_later() {
 
 #[tokio::test(start_paused = true)]
 async fn a_truncate_takes_what_was_answered_just_before_it() {
-    let mut bench = Bench::new(Keep::Versions, MemorySink::default());
-    bench.batch_documents = 1;
-    for id in 1..=20 {
-        bench.change(0, "c", 100 + id, id, row(id, "x"));
-    }
+    let mut bench = twenty_batches();
     bench.put(0, Value::Null, Some(envelope("t", 200, 1, Value::Null)), &[]);
     bench.change(0, "c", 300, 21, row(21, "after"));
     assert_eq!(bench.run().await, Ok(Ended::CaughtUp));
     assert_eq!(bench.sink.bodies().into_keys().collect::<Vec<_>>(), ["items/21"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_code_serves_when_what_is_answered_is_committed() {
+    let bench = twenty_batches();
+    let store = bench.store();
+    let (_control, told) = watch::channel(Control::default());
+    let source = Scripted { stays: true, ..Scripted::new(bench.messages.iter().map(|message| vec![message.clone()])) };
+    let mut runner = bench.runner(&store, Box::new(source), told);
+    let (swaps, taken) = mpsc::channel(1);
+    runner.swaps = taken;
+    let swapped = async {
+        tokio::time::sleep(COMMIT_INTERVAL / 2).await;
+        let uncommitted = bench.unread(&store).len();
+        let (done, is_done) = oneshot::channel();
+        swaps.send(Swap { transformer: Transformer::Row, done }).await.ok().unwrap();
+        is_done.await.unwrap();
+        (uncommitted, bench.unread(&store).len())
+    };
+    let (uncommitted, left) = tokio::select! {
+        ended = runner.run() => panic!("{ended:?}"),
+        swapped = swapped => swapped,
+    };
+    assert!(uncommitted > 0);
+    assert_eq!(left, 0);
 }

@@ -28,7 +28,7 @@ const DEFAULTS: &[(&str, &str)] = &[
     ("isolation.level", "read_committed"),
     // Idle partitions answer soon, so that the first change after a quiet time is not late.
     ("fetch.wait.max.ms", "100"),
-    // What librdkafka holds ahead of us, beside our own queue.
+    // What librdkafka holds ahead of us at most, beside our own queue, where `queued.min.messages` is raised.
     ("queued.max.messages.kbytes", "8192"),
     // Where more than a few messages came at once (its queue is one for all partitions), more are coming: they are fetched together, a
     // millisecond later. With a request for each, the broker and we are so busy that they queue up. Our own queue is ahead enough.
